@@ -1,0 +1,1 @@
+//! Datasets, splits, decoding, transforms and the prefetching loader.

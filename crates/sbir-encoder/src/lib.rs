@@ -1,0 +1,1 @@
+//! Encoder families, weights in and out, device choice.

@@ -1,0 +1,1 @@
+//! Retrieval metrics, statistics and reports.

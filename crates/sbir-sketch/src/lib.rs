@@ -1,0 +1,1 @@
+//! Strokes: file formats, geometry, and the sketch renderer.
