@@ -1,1 +1,15 @@
 //! Find photos by drawing them: train, evaluate and use sketch-based image retrieval.
+//!
+//! This crate re-exports the parts; the binary of the same name holds only flags and glue.
+//!
+//! - [`sketch`]: strokes, their file formats, and the renderer;
+//! - [`data`]: datasets, splits, decoding, transforms, the loader;
+//! - [`encoder`]: encoders, weights in and out, devices;
+//! - [`eval`]: metrics, statistics, reports;
+//! - [`train`]: losses, optimiser, checkpoints, the trainer.
+
+pub use sbir_data as data;
+pub use sbir_encoder as encoder;
+pub use sbir_eval as eval;
+pub use sbir_sketch as sketch;
+pub use sbir_train as train;

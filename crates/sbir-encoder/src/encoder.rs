@@ -1,0 +1,288 @@
+//! An encoder: architecture, parameters, and how pictures are prepared for it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn_tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::convnext::{self, ConvNextConfig, Head, MIN_SIDE, Pass};
+use crate::parameters::{Parameters, to_host};
+use crate::weights::{Scheme, StateDict, TensorValues, names, save_pth, save_safetensors};
+use crate::Error;
+
+/// Key of the metadata entry of a safetensors file that holds the [`Card`].
+const CARD: &str = "sbir.card";
+/// Largest side of an input picture.
+const MAX_SIDE: usize = 2048;
+
+/// Interpolation kernel of the resize.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interpolation {
+    /// Bilinear with antialiasing, as the origin has it.
+    #[default]
+    Bilinear,
+    /// Bicubic with antialiasing, as CLIP has it.
+    Bicubic,
+}
+
+/// How pictures become input: resized to a square, scaled to 0–1, normalised by channel.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessing {
+    /// Side in pixels.
+    pub image_size: usize,
+    /// Mean of red, green and blue.
+    pub mean: [f32; 3],
+    /// Standard deviation of red, green and blue.
+    pub std: [f32; 3],
+    /// Kernel of the resize.
+    #[serde(default)]
+    pub interpolation: Interpolation,
+}
+
+impl Preprocessing {
+    /// The origin's: ImageNet statistics, bilinear.
+    ///
+    /// # Errors
+    /// [`Error::ImageSize`] for a side below 32 or above 2048 pixels.
+    pub fn origin(image_size: usize) -> Result<Self, Error> {
+        if !(MIN_SIDE..=MAX_SIDE).contains(&image_size) {
+            return Err(Error::ImageSize { side: image_size });
+        }
+        Ok(Self {
+            image_size,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+            interpolation: Interpolation::Bilinear,
+        })
+    }
+
+    /// CLIP's statistics, bicubic, as open_clip's towers were trained with.
+    ///
+    /// # Errors
+    /// [`Error::ImageSize`] for a side below 32 or above 2048 pixels.
+    pub fn clip(image_size: usize) -> Result<Self, Error> {
+        Ok(Self {
+            mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
+            std: [0.268_629_54, 0.261_302_58, 0.275_777_1],
+            interpolation: Interpolation::Bicubic,
+            ..Self::origin(image_size)?
+        })
+    }
+}
+
+/// What a safetensors file of ours says beside its tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// How pictures are prepared.
+    pub preprocessing: Preprocessing,
+    /// Digests of the photos trained on, 16 hexadecimal digits each, so that an evaluation on them
+    /// can say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trained_on: Vec<String>,
+}
+
+/// A siamese encoder: one tower for sketches and photos.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    config: ConvNextConfig,
+    preprocessing: Preprocessing,
+    parameters: Parameters,
+    device: Device,
+}
+
+/// What was found while loading.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The encoder.
+    pub encoder: Encoder,
+    /// The file's naming scheme.
+    pub scheme: Scheme,
+    /// What the file says beside its tensors; `None` for files that this program did not write.
+    pub card: Option<Card>,
+    /// Tensors that were left out, e.g. a classifier's.
+    pub dropped: Vec<String>,
+}
+
+impl Encoder {
+    /// An encoder with random parameters, drawn as torchvision draws them.
+    pub fn random(
+        config: ConvNextConfig,
+        preprocessing: Preprocessing,
+        seed: u64,
+        layer_scale: f32,
+        device: &Device,
+    ) -> Self {
+        let parameters = convnext::random_parameters(&config, seed, layer_scale, device);
+        Self { config, preprocessing, parameters, device: device.clone() }
+    }
+
+    /// Reads a checkpoint in any known form and naming. Architecture and head are told from names and
+    /// shapes; every shape is compared before a value is read. Without a card, pictures are prepared
+    /// as the origin does, and for open_clip's names as CLIP does.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] names file, key, and the shapes expected and found.
+    pub fn load(path: &Path, device: &Device) -> Result<Loaded, Error> {
+        Self::read(path, None, device)
+    }
+
+    /// Reads a checkpoint that must be of the given architecture.
+    ///
+    /// # Errors
+    /// As [`Self::load`], where the file holds another architecture too.
+    pub fn load_as(
+        path: &Path,
+        config: &ConvNextConfig,
+        device: &Device,
+    ) -> Result<Loaded, Error> {
+        Self::read(path, Some(config), device)
+    }
+
+    fn read(path: &Path, config: Option<&ConvNextConfig>, device: &Device) -> Result<Loaded, Error> {
+        let state = StateDict::open(path)?;
+        let mapping = names::map(&state)?;
+        let config = match config {
+            Some(config) => config.clone(),
+            None => {
+                let found = mapping.infer_architecture()?;
+                let head = match found.projection {
+                    Some(width) => Head::Projection { width },
+                    None => Head::Pool,
+                };
+                ConvNextConfig::new(found.depths, found.dims)?.with_head(head)
+            }
+        };
+        let expected = config.parameter_shapes();
+        mapping.check(&expected)?;
+        let mut values = Vec::with_capacity(expected.len());
+        for (name, shape) in expected {
+            let data = mapping.read_f32(&state, &name)?;
+            values.push((name, shape, data));
+        }
+        let card = read_card(&state)?;
+        let preprocessing = match &card {
+            Some(card) => card.preprocessing,
+            None if mapping.scheme() == Scheme::OpenClip => Preprocessing::clip(224)?,
+            None => Preprocessing::origin(224)?,
+        };
+        let parameters = Parameters::from_values(values, device);
+        let encoder = Self { config, preprocessing, parameters, device: device.clone() };
+        let dropped = mapping.dropped().to_vec();
+        Ok(Loaded { encoder, scheme: mapping.scheme(), card, dropped })
+    }
+
+    /// Architecture.
+    pub fn config(&self) -> &ConvNextConfig {
+        &self.config
+    }
+
+    /// How pictures are prepared.
+    pub fn preprocessing(&self) -> Preprocessing {
+        self.preprocessing
+    }
+
+    /// The same encoder with pictures prepared otherwise.
+    #[must_use]
+    pub fn with_preprocessing(self, preprocessing: Preprocessing) -> Self {
+        Self { preprocessing, ..self }
+    }
+
+    /// Parameters in order.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The same architecture with other parameters.
+    #[must_use]
+    pub fn with_parameters(&self, parameters: Parameters) -> Self {
+        Self { parameters, ..self.clone() }
+    }
+
+    /// The device that the parameters live on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Width of an embedding.
+    pub fn width(&self) -> usize {
+        self.config.embedding_width()
+    }
+
+    /// Embeds pictures: rows of unit length, bit-equal for any number of threads on the CPU.
+    ///
+    /// # Shapes
+    /// - `pixels`: `[count, 3, height, width]`, row-major, normalised
+    /// - `size`: `[count, height, width]`
+    /// - output: `[count, self.width()]`, row-major
+    ///
+    /// # Panics
+    /// Where `pixels` is not of that shape, or a side is below 32 pixels.
+    pub fn embed(&self, pixels: Vec<f32>, size: [usize; 3]) -> Vec<f32> {
+        let [count, height, width] = size;
+        assert!(height.min(width) >= MIN_SIDE, "images of at least {MIN_SIDE} pixels");
+        assert_eq!(pixels.len(), count * 3 * height * width, "length of the pixels");
+        if count == 0 {
+            return Vec::new();
+        }
+        let data = TensorData::new(pixels, [count, 3, height, width]);
+        let images = Tensor::from_data(data, &self.device);
+        to_host(&convnext::forward(&self.config, &self.parameters, images, Pass::default()))
+    }
+
+    /// Writes the weights as safetensors under canonical names, with a card.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] names the file; nothing half-written is left.
+    pub fn save(&self, path: &Path, trained_on: Vec<String>) -> Result<(), Error> {
+        let card = Card { preprocessing: self.preprocessing, trained_on };
+        self.write(path, Scheme::Sbir, Some(card))
+    }
+
+    /// Writes the weights under the names of `scheme`: a `.pth` that `torch.load(weights_only=True)`
+    /// reads where `path` ends in `.pth` or `.pt`, else safetensors.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] names the file; nothing half-written is left.
+    pub fn write(&self, path: &Path, scheme: Scheme, card: Option<Card>) -> Result<(), Error> {
+        let entries = self
+            .parameters
+            .to_values()
+            .map(|(name, shape, values)| {
+                let (name, shape) = names::to_scheme(&name, &shape, scheme)?;
+                Ok(TensorValues::new(name, shape, values))
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let is_pickle = path.extension().is_some_and(|extension| {
+            extension.eq_ignore_ascii_case("pth") || extension.eq_ignore_ascii_case("pt")
+        });
+        if is_pickle {
+            save_pth(path, &entries)?;
+        } else {
+            let mut metadata = BTreeMap::new();
+            if let Some(card) = card {
+                let text = serde_json::to_string(&card).expect("plain data serialises");
+                metadata.insert(CARD.to_owned(), text);
+            }
+            save_safetensors(path, &entries, &metadata)?;
+        }
+        Ok(())
+    }
+}
+
+/// The card of a file, checked: it comes from outside.
+fn read_card(state: &StateDict) -> Result<Option<Card>, Error> {
+    let Some(text) = state.metadata().get(CARD) else { return Ok(None) };
+    let problem = |problem: String| Error::Metadata { path: state.path().to_owned(), problem };
+    let card: Card = serde_json::from_str(text).map_err(|error| problem(error.to_string()))?;
+    let Preprocessing { image_size, mean, std, .. } = card.preprocessing;
+    if !(MIN_SIDE..=MAX_SIDE).contains(&image_size) {
+        return Err(problem(format!("an image size of {image_size}")));
+    }
+    let sane = |x: &f32| x.is_finite() && x.abs() < 1e3;
+    if !mean.iter().all(sane) || !std.iter().all(|x| sane(x) && *x > 1e-6) {
+        return Err(problem(format!("mean {mean:?} and deviation {std:?}")));
+    }
+    Ok(Some(card))
+}

@@ -1,0 +1,4 @@
+//! Behaviour tests of the encoder crate.
+
+mod parity;
+mod weights;

@@ -1,0 +1,244 @@
+//! Bounds on what an SVG expands to.
+//!
+//! The XML parser stops entity loops and counts nodes, and `usvg` counts what `<use>` copies. Left open,
+//! and closed here: large entities used often, references that multiply (a pattern in a pattern in a
+//! pattern, a marker on every vertex), deep nesting, and style sheets whose matching takes time in the
+//! product of rules and elements.
+
+use std::collections::HashMap;
+
+use usvg::roxmltree::{Document, Node, ParsingOptions};
+
+use crate::error::{Problem, one_line};
+
+/// Most XML nodes in the file.
+const MAX_NODES: u32 = 100_000;
+/// Most elements after every reference is replaced by what it refers to.
+const MAX_EXPANDED: u64 = 200_000;
+/// Deepest nesting, references included.
+const MAX_DEPTH: u32 = 128;
+/// Most bytes that entities may expand to.
+const MAX_ENTITY_BYTES: usize = 1 << 20;
+/// Most bytes of style sheets.
+const MAX_STYLE_BYTES: usize = 64 << 10;
+
+/// Parses the XML and checks it.
+pub(super) fn document(text: &str) -> Result<Document<'_>, Problem> {
+    check_entities(text)?;
+    // Drawing programs write document types, with entities for their namespaces.
+    let options = ParsingOptions { allow_dtd: true, nodes_limit: MAX_NODES, ..Default::default() };
+    let document = Document::parse_with_options(text, options)
+        .map_err(|error| Problem::Syntax { format: "SVG", detail: one_line(&error.to_string()) })?;
+    check_styles(&document)?;
+    check_expansion(&document)?;
+    Ok(document)
+}
+
+fn refuse(detail: impl Into<String>) -> Problem {
+    Problem::Svg { detail: detail.into() }
+}
+
+/// Entities may not refer to others, and their text times their uses is bounded.
+fn check_entities(text: &str) -> Result<(), Problem> {
+    let mut longest = 0;
+    for (at, keyword) in text.match_indices("<!ENTITY") {
+        let rest = &text[at + keyword.len()..];
+        let Some((_, value)) = rest.split_once(['"', '\'']) else { continue };
+        let quote = rest.as_bytes()[rest.len() - value.len() - 1] as char;
+        let value = value.split_once(quote).map_or(value, |(value, _)| value);
+        if value.contains('&') {
+            return Err(refuse("has entities within entities"));
+        }
+        longest = longest.max(value.len());
+    }
+    let uses = text.bytes().filter(|&byte| byte == b'&').count();
+    if longest.saturating_mul(uses) > MAX_ENTITY_BYTES {
+        return Err(refuse(format!("has entities that expand beyond {MAX_ENTITY_BYTES} bytes")));
+    }
+    Ok(())
+}
+
+/// Style sheets may be no longer than [`MAX_STYLE_BYTES`] and refer to gradients only, since the elements
+/// that other references end up on cannot be counted without matching the rules.
+fn check_styles(document: &Document<'_>) -> Result<(), Problem> {
+    let mut bytes = 0;
+    let mut gradients: Option<HashMap<&str, bool>> = None;
+    for style in document.descendants().filter(|node| node.tag_name().name() == "style") {
+        let text = style.children().filter_map(|child| child.text());
+        for text in text {
+            bytes += text.len();
+            if bytes > MAX_STYLE_BYTES {
+                return Err(refuse(format!("has style sheets beyond {MAX_STYLE_BYTES} bytes")));
+            }
+            for id in url_references(text) {
+                let gradients = gradients.get_or_insert_with(|| {
+                    let named = document.descendants().filter_map(|node| {
+                        let name = node.tag_name().name();
+                        Some((node.attribute("id")?, name.ends_with("Gradient")))
+                    });
+                    named.collect()
+                });
+                if gradients.get(id) == Some(&false) {
+                    return Err(refuse(format!("refers to `{}` from a style sheet", one_line(id))));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The `x` of every `url(#x)` in a value.
+fn url_references(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("url(").filter_map(|(at, keyword)| {
+        let (inside, _) = text[at + keyword.len()..].split_once(')')?;
+        inside.trim_matches([' ', '\t', '\n', '\r', '"', '\'']).strip_prefix('#')
+    })
+}
+
+/// What an element expands to.
+#[derive(Clone, Copy)]
+struct Size {
+    elements: u64,
+    depth: u32,
+}
+
+/// Bounds elements and depth after expansion. An element counts itself and its children, times one more
+/// than all that it refers to (as what a group refers to may be repeated on each of its children); shapes
+/// count their possible vertices where the file has markers.
+fn check_expansion(document: &Document<'_>) -> Result<(), Problem> {
+    let ids: HashMap<&str, Node<'_, '_>> =
+        document.descendants().filter_map(|node| Some((node.attribute("id")?, node))).collect();
+    let markers = document.descendants().any(|node| node.tag_name().name() == "marker");
+    let parts = |node: Node<'_, '_>| {
+        let mut referred = Vec::new();
+        for attribute in node.attributes() {
+            let value = attribute.value();
+            let link = (attribute.name() == "href").then(|| value.trim().strip_prefix('#'));
+            let names = link.flatten().into_iter().chain(url_references(value));
+            referred.extend(names.filter_map(|name| ids.get(name).map(Node::id)));
+        }
+        referred
+    };
+
+    // Depth first by hand: first visit queues the parts, the second one adds them up.
+    let mut sizes: HashMap<_, Option<Size>> = HashMap::new();
+    let mut open = vec![(document.root().id(), false)];
+    while let Some((id, parts_known)) = open.pop() {
+        let Some(node) = document.get_node(id) else { continue };
+        let children = || node.children().filter(Node::is_element).map(|child| child.id());
+        let referred = parts(node);
+        if parts_known {
+            let of = |id| sizes.get(&id).copied().flatten();
+            let total = |ids: &mut dyn Iterator<Item = _>| {
+                ids.filter_map(of).fold((0_u64, 0_u32), |(elements, depth), size: Size| {
+                    (elements.saturating_add(size.elements), depth.max(size.depth))
+                })
+            };
+            let (inside, below) = total(&mut children());
+            let (linked, behind) = total(&mut referred.iter().copied());
+            let own = if markers { vertices(node) } else { 1 };
+            let elements = own.saturating_add(inside).saturating_mul(linked.saturating_add(1));
+            let depth = below.max(behind) + 1;
+            if elements > MAX_EXPANDED {
+                return Err(refuse(format!("expands to more than {MAX_EXPANDED} elements")));
+            }
+            if depth > MAX_DEPTH {
+                return Err(refuse(format!("nests more than {MAX_DEPTH} elements")));
+            }
+            sizes.insert(id, Some(Size { elements, depth }));
+            continue;
+        }
+        match sizes.get(&id) {
+            Some(Some(_)) => continue,
+            Some(None) => return Err(refuse("refers to itself")),
+            None => sizes.insert(id, None),
+        };
+        open.push((id, true));
+        open.extend(children().chain(referred.iter().copied()).map(|part| (part, false)));
+    }
+    Ok(())
+}
+
+/// An upper bound of a shape's vertices: every one takes two characters at least.
+fn vertices(node: Node<'_, '_>) -> u64 {
+    let length = |name| node.attribute(name).map_or(0, str::len) as u64;
+    1 + (length("d") + length("points")) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<(), Problem> {
+        document(text).map(|_| ())
+    }
+
+    fn refused(text: &str, word: &str) {
+        let problem = check(text).unwrap_err().to_string();
+        assert!(problem.contains(word), "{problem}");
+    }
+
+    #[test]
+    fn entity_bombs_are_refused() {
+        let nested = r#"<!DOCTYPE s [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><svg>&b;</svg>"#;
+        refused(nested, "entities within");
+        let long = "a".repeat(100_000);
+        let often = "&a;".repeat(1000);
+        refused(&format!("<!DOCTYPE s [<!ENTITY a '{long}'>]><svg>{often}</svg>"), "expand beyond");
+        let harmless =
+            r#"<!DOCTYPE s [<!ENTITY ns "http://www.w3.org/2000/svg">]><svg xmlns="&ns;"/>"#;
+        check(harmless).unwrap();
+    }
+
+    #[test]
+    fn multiplying_references_are_refused() {
+        let mut text = String::from("<svg><g id='g0'><path d='M0 0'/></g>");
+        for level in 1..12 {
+            let uses = format!("<use href='#g{}'/>", level - 1).repeat(10);
+            text.push_str(&format!("<g id='g{level}'>{uses}</g>"));
+        }
+        refused(&format!("{text}</svg>"), "expands");
+        let mut text = String::from("<svg><pattern id='p0'/>");
+        for level in 1..12 {
+            let rects = format!("<rect fill='url(#p{})'/>", level - 1).repeat(10);
+            text.push_str(&format!("<pattern id='p{level}'>{rects}</pattern>"));
+        }
+        refused(&format!("{text}</svg>"), "expands");
+        let vertices = "l1 1".repeat(10_000);
+        let content = "<rect/>".repeat(100);
+        let markers = format!(
+            "<svg><marker id='m'>{content}</marker><g marker-mid='url(#m)'><path d='M0 0{vertices}'/></g></svg>"
+        );
+        refused(&markers, "expands");
+    }
+
+    #[test]
+    fn loops_and_depth_are_refused() {
+        refused("<svg><g id='a'><use href='#a'/></g></svg>", "itself");
+        refused(
+            "<svg><g id='a'><use href='#b'/></g><g id='b'><use href='#a'/></g></svg>",
+            "itself",
+        );
+        let deep = format!("<svg>{}{}</svg>", "<g>".repeat(200), "</g>".repeat(200));
+        refused(&deep, "nests");
+        let chain: String =
+            (1..200).map(|i| format!("<g id='c{i}'><use href='#c{}'/></g>", i + 1)).collect();
+        refused(&format!("<svg>{chain}</svg>"), "nests");
+    }
+
+    #[test]
+    fn style_sheets_are_bounded() {
+        refused(&format!("<svg><style>{}</style></svg>", "a{}".repeat(30_000)), "style sheets");
+        refused(
+            "<svg><style>.a{clip-path:url(#c)}</style><clipPath id='c'/></svg>",
+            "refers to `c` from a style sheet",
+        );
+        check("<svg><style>.a{fill:url(#c)}</style><linearGradient id='c'/></svg>").unwrap();
+    }
+
+    #[test]
+    fn many_nodes_are_refused() {
+        let text = format!("<svg>{}</svg>", "<g/>".repeat(MAX_NODES as usize));
+        assert!(matches!(check(&text).unwrap_err(), Problem::Syntax { .. }));
+    }
+}

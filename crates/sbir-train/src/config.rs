@@ -1,0 +1,111 @@
+//! What a training run is told, kept beside its results.
+
+use std::path::PathBuf;
+
+use sbir_data::{Alpha, DatasetKind, SketchKind};
+use sbir_encoder::{ConvNextConfig, DeviceChoice, Preprocessing};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::optimizer::AdamConfig;
+
+/// Where a run's first weights come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// torchvision's ImageNet weights, fetched on first use.
+    Imagenet,
+    /// Drawn from the seed as torchvision draws them.
+    Random {
+        /// Start value of every layer scale.
+        layer_scale: f32,
+    },
+    /// A checkpoint in any readable form.
+    Path(PathBuf),
+}
+
+/// Everything that decides a run's numbers, and where they go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Folders of the datasets, in the order given.
+    pub data: Vec<PathBuf>,
+    /// Dataset kind where detection was overridden.
+    pub dataset: Option<DatasetKind>,
+    /// Split by unseen users.
+    pub val_unseen: bool,
+    /// Which form of the sketches.
+    pub sketches: SketchKind,
+    /// What is done with transparency, palettes and 1-bit pictures.
+    pub alpha: Alpha,
+    /// Architecture.
+    pub encoder: ConvNextConfig,
+    /// First weights.
+    pub init: Init,
+    /// Input size and normalisation.
+    pub preprocessing: Preprocessing,
+    /// Passes over the training pairs.
+    pub epochs: u64,
+    /// Pairs in a batch.
+    pub batch_size: usize,
+    /// Pairs in a graph at once.
+    pub micro_batch: usize,
+    /// Temperature of InfoNCE.
+    pub temperature: f64,
+    /// Adam's settings.
+    pub adam: AdamConfig,
+    /// Probability of dropping the last block's branch.
+    pub stochastic_depth: f64,
+    /// LayerNorm's epsilon.
+    pub norm_epsilon: f64,
+    /// Seed of the order, of stochastic depth and of random weights.
+    pub seed: u64,
+    /// Device asked for.
+    pub device: DeviceChoice,
+    /// Seconds between checkpoints within an epoch; 0 writes one after every step.
+    pub checkpoint_seconds: f64,
+    /// Version of this program that began the run.
+    pub version: String,
+}
+
+impl TrainConfig {
+    /// Checks the values that a user can get wrong.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the option and what it takes.
+    pub fn validate(&self) -> Result<(), Error> {
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        let checks = [
+            (self.epochs >= 1, "--epochs", "at least 1"),
+            ((1..=65_536).contains(&self.batch_size), "--batch-size", "from 1 to 65,536"),
+            (self.micro_batch >= 1, "--micro-batch", "at least 1"),
+            (positive(self.temperature), "--temp", "a number above 0"),
+            (positive(self.adam.learning_rate), "--lr", "a number above 0"),
+            ((0.0..1.0).contains(&self.stochastic_depth), "--stochastic-depth", "from 0 to below 1"),
+            (positive(self.adam.epsilon), "--adam-eps", "a number above 0"),
+            (positive(self.norm_epsilon), "--norm-eps", "a number above 0"),
+            (
+                self.checkpoint_seconds.is_finite() && self.checkpoint_seconds >= 0.0,
+                "--checkpoint-seconds",
+                "0 or more",
+            ),
+        ];
+        match checks.into_iter().find(|(fine, ..)| !fine) {
+            Some((_, option, takes)) => Err(Error::Config { option, takes }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Pairs of `side`² pictures whose graph takes about 4 GB: the default of `--micro-batch`.
+pub fn default_micro_batch(encoder: &ConvNextConfig, side: usize) -> usize {
+    /// Values that a block's graph holds for each value of its input; measured, see benchsuite.
+    const VALUES_PER_INPUT: usize = 26;
+    const BUDGET: usize = 4 << 30;
+    let mut values = 0;
+    for (stage, (&depth, &width)) in encoder.depths.iter().zip(&encoder.dims).enumerate() {
+        let plane = (side >> (stage + 2)).pow(2);
+        values += plane * width * (depth * VALUES_PER_INPUT + 6);
+    }
+    let bytes_per_pair = 2 * 4 * values.max(1);
+    (BUDGET / bytes_per_pair).max(1)
+}

@@ -1,0 +1,407 @@
+//! The training loop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use burn_tensor::Device;
+use sbir_data::{PairSet, Transform, epoch_order, training_batches};
+use sbir_encoder::{ConvNextConfig, Encoder};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint::{self, Place};
+use crate::config::TrainConfig;
+use crate::evaluate::{Evaluation, evaluate};
+use crate::optimizer::Adam;
+use crate::run::RunDir;
+use crate::step::{HostBatch, StepOptions, loss_and_gradients};
+use crate::Error;
+
+/// Losses per printed line, as the origin has it.
+const LOSSES_PER_LINE: usize = 5;
+/// Evaluation uses three times the batch size, as the origin does.
+const EVALUATION_FACTOR: usize = 3;
+
+/// One optimiser step, done.
+#[derive(Clone, Copy, Debug)]
+pub struct StepEvent {
+    /// Epoch, from 0.
+    pub epoch: u64,
+    /// Batch within the epoch, from 0.
+    pub batch: usize,
+    /// Batches in an epoch.
+    pub batches: usize,
+    /// Optimiser steps taken, this one included.
+    pub steps: u64,
+    /// Pairs in this batch.
+    pub pairs: usize,
+    /// The batch's loss.
+    pub loss: f32,
+    /// Mean of the last five losses, with every fifth batch of an epoch.
+    pub mean_loss: Option<f32>,
+}
+
+/// One epoch, done and evaluated.
+#[derive(Debug)]
+pub struct EpochEvent<'a> {
+    /// Epoch, from 0.
+    pub epoch: u64,
+    /// The encoder as it is now.
+    pub encoder: &'a Encoder,
+    /// The validation pairs.
+    pub validation: &'a PairSet,
+    /// Ranking and metrics; `None` where there are no validation pairs.
+    pub evaluation: Option<&'a Evaluation>,
+}
+
+/// Told what happens. Its errors stop the run; the state so far has been kept.
+pub trait Monitor {
+    /// Why a caller's own work failed.
+    type Error;
+
+    /// After every step.
+    fn step(&mut self, event: &StepEvent) -> Result<(), Self::Error>;
+
+    /// While an epoch's evaluation embeds pictures: how many more are done.
+    fn evaluating(&mut self, pictures: usize);
+
+    /// After every epoch.
+    fn epoch(&mut self, event: &EpochEvent<'_>) -> Result<(), Self::Error>;
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome<E> {
+    /// All epochs are done.
+    Finished {
+        /// The trained encoder.
+        encoder: Encoder,
+    },
+    /// It was asked to stop; the state has been kept in this checkpoint.
+    Interrupted {
+        /// The checkpoint.
+        checkpoint: PathBuf,
+    },
+    /// The monitor failed.
+    Failed(E),
+}
+
+#[derive(Serialize)]
+struct StepLine {
+    step: u64,
+    epoch: u64,
+    batch: usize,
+    loss: f32,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct EpochLine<'a> {
+    step: u64,
+    epoch: u64,
+    evaluation: &'a sbir_eval::Summary,
+}
+
+/// A training run, ready to go.
+#[derive(Debug)]
+pub struct Trainer {
+    config: TrainConfig,
+    run: RunDir,
+    train: Arc<PairSet>,
+    validation: PairSet,
+    transform: Transform,
+    architecture: ConvNextConfig,
+    encoder: Encoder,
+    adam: Adam,
+    place: Place,
+    threads: usize,
+}
+
+impl Trainer {
+    /// Prepares a run from its beginning.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for values out of range, [`Error::Empty`] for a training set without pairs.
+    pub fn new(
+        config: TrainConfig,
+        run: RunDir,
+        train: PairSet,
+        validation: PairSet,
+        transform: Transform,
+        encoder: Encoder,
+        threads: usize,
+    ) -> Result<Self, Error> {
+        config.validate()?;
+        if train.is_empty() {
+            let remedy = "training needs sketches with their photos";
+            return Err(Error::Empty { set: train.name, remedy });
+        }
+        let place = Place {
+            epoch: 0,
+            batch: 0,
+            steps: 0,
+            recent_losses: Vec::new(),
+            best: None,
+            pairs: train.len(),
+            data: digest(&train),
+        };
+        let adam = Adam::new(config.adam, encoder.parameters());
+        let architecture = encoder.config().clone();
+        let train = Arc::new(train);
+        Ok(Self {
+            config,
+            run,
+            train,
+            validation,
+            transform,
+            architecture,
+            encoder,
+            adam,
+            place,
+            threads,
+        })
+    }
+
+    fn restore(&mut self, restored: checkpoint::Restored) -> Result<(), Error> {
+        let checkpoint::Restored { place, parameters, adam } = restored;
+        if (place.pairs, &place.data) != (self.place.pairs, &self.place.data) {
+            return Err(Error::DataChanged { expected: place.pairs, found: self.place.pairs });
+        }
+        self.encoder = self.encoder.with_parameters(parameters);
+        self.adam = adam;
+        self.place = place;
+        Ok(())
+    }
+
+    /// The run folder.
+    pub fn run_dir(&self) -> &RunDir {
+        &self.run
+    }
+
+    /// Where the run stands.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Batches in an epoch; the last, smaller one is kept.
+    pub fn batches_per_epoch(&self) -> usize {
+        self.train.len().div_ceil(self.config.batch_size)
+    }
+
+    /// Pictures that one evaluation embeds.
+    pub fn evaluation_pictures(&self) -> usize {
+        self.validation.pairs.len() + self.validation.photos.len()
+    }
+
+    /// Trains to the last epoch. `stop` is looked at after every step: once set, the state is kept
+    /// and the run ends.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] for a loss that is not finite (the last good checkpoint stays), the first
+    /// unreadable picture, and I/O errors.
+    pub fn run<M: Monitor>(
+        mut self,
+        monitor: &mut M,
+        stop: &AtomicBool,
+    ) -> Result<Outcome<M::Error>, Error> {
+        let device = self.encoder.device().clone();
+        let mut saved = Instant::now();
+        while self.place.epoch < self.config.epochs {
+            let order = epoch_order(self.config.seed, self.place.epoch, self.train.len());
+            let done = (self.place.batch * self.config.batch_size).min(order.len());
+            let rest = &order[done..];
+            let batches = training_batches(
+                &self.train,
+                &self.transform,
+                rest,
+                self.config.batch_size,
+                self.threads,
+            );
+            for batch in batches {
+                let event = self.step(&host_batch(batch?), &device)?;
+                if let Err(error) = monitor.step(&event) {
+                    return Ok(Outcome::Failed(error));
+                }
+                let stopping = stop.load(Ordering::Relaxed);
+                let due = saved.elapsed() >= Duration::from_secs_f64(self.config.checkpoint_seconds);
+                let last = self.place.batch == self.batches_per_epoch();
+                if stopping || (due && !last) {
+                    let checkpoint = self.save()?;
+                    saved = Instant::now();
+                    if stopping {
+                        return Ok(Outcome::Interrupted { checkpoint });
+                    }
+                }
+            }
+            let evaluation = match self.evaluate(monitor, stop)? {
+                Some(evaluation) => evaluation,
+                // Stopped while evaluating: the epoch's last step is kept, its evaluation is not.
+                None => return Ok(Outcome::Interrupted { checkpoint: self.save()? }),
+            };
+            let event = EpochEvent {
+                epoch: self.place.epoch,
+                encoder: &self.encoder,
+                validation: &self.validation,
+                evaluation: evaluation.as_ref(),
+            };
+            if let Err(error) = monitor.epoch(&event) {
+                self.save()?;
+                return Ok(Outcome::Failed(error));
+            }
+            self.finish_epoch(evaluation.as_ref())?;
+            saved = Instant::now();
+        }
+        Ok(Outcome::Finished { encoder: self.encoder })
+    }
+
+    fn step(&mut self, batch: &HostBatch, device: &Device) -> Result<StepEvent, Error> {
+        let started = Instant::now();
+        let options = StepOptions {
+            temperature: self.config.temperature,
+            micro_batch: self.config.micro_batch,
+            stochastic_depth: self.config.stochastic_depth,
+            seed: self.config.seed,
+            norm_epsilon: self.config.norm_epsilon,
+        };
+        let parameters = self.encoder.parameters();
+        let steps = self.place.steps;
+        let (loss, gradients) =
+            loss_and_gradients(&self.architecture, parameters, batch, steps, &options, device);
+        if !loss.is_finite() {
+            let kept = match checkpoint::newest(&self.run.checkpoints())? {
+                Some(path) => format!("the last good checkpoint is {}", path.display()),
+                None => "no checkpoint was written before it".to_owned(),
+            };
+            return Err(Error::Diverged { loss, step: steps, epoch: self.place.epoch, kept });
+        }
+        let updated = self.adam.step(parameters, gradients);
+        self.encoder = self.encoder.with_parameters(updated);
+        let batch_index = self.place.batch;
+        self.place.steps += 1;
+        self.place.batch += 1;
+        self.place.recent_losses.push(loss);
+        let mean_loss = ((batch_index + 1) % LOSSES_PER_LINE == 0).then(|| {
+            let recent = std::mem::take(&mut self.place.recent_losses);
+            recent.iter().sum::<f32>() / recent.len() as f32
+        });
+        self.run.record(&StepLine {
+            step: self.place.steps,
+            epoch: self.place.epoch,
+            batch: batch_index,
+            loss,
+            seconds: started.elapsed().as_secs_f64(),
+        })?;
+        Ok(StepEvent {
+            epoch: self.place.epoch,
+            batch: batch_index,
+            batches: self.batches_per_epoch(),
+            steps: self.place.steps,
+            pairs: batch.pairs(),
+            loss,
+            mean_loss,
+        })
+    }
+
+    /// `None` where it was stopped; `Some(None)` where there is nothing to evaluate on.
+    #[allow(clippy::option_option, reason = "stopped and nothing to do are different things")]
+    fn evaluate<M: Monitor>(
+        &self,
+        monitor: &mut M,
+        stop: &AtomicBool,
+    ) -> Result<Option<Option<Evaluation>>, Error> {
+        if self.validation.is_empty() {
+            return Ok(Some(None));
+        }
+        let batch_size = EVALUATION_FACTOR * self.config.batch_size;
+        let mut progress = |pictures: usize| {
+            monitor.evaluating(pictures);
+            !stop.load(Ordering::Relaxed)
+        };
+        let evaluation = evaluate(
+            &self.encoder,
+            &self.transform,
+            &self.validation,
+            batch_size,
+            self.threads,
+            &mut progress,
+        )?;
+        Ok(evaluation.map(Some))
+    }
+
+    /// Moves to the next epoch and keeps the state, as the best so far where it is.
+    fn finish_epoch(&mut self, evaluation: Option<&Evaluation>) -> Result<(), Error> {
+        let epoch = self.place.epoch;
+        self.place.epoch += 1;
+        self.place.batch = 0;
+        self.place.recent_losses.clear();
+        let mut is_best = false;
+        if let Some(evaluation) = evaluation {
+            let recall = evaluation.summary.recall[&1];
+            is_best = self.place.best.is_none_or(|(best, _)| recall > best);
+            if is_best {
+                self.place.best = Some((recall, epoch));
+            }
+            self.run.record(&EpochLine {
+                step: self.place.steps,
+                epoch,
+                evaluation: &evaluation.summary,
+            })?;
+        }
+        let path = self.save()?;
+        if is_best {
+            checkpoint::mark_best(&self.run.checkpoints(), &path)?;
+        }
+        Ok(())
+    }
+
+    fn save(&self) -> Result<PathBuf, Error> {
+        let folder = self.run.checkpoints();
+        checkpoint::save(&folder, &self.place, self.encoder.parameters(), &self.adam)
+    }
+
+    /// Reads the newest checkpoint of the run folder and goes on from it; a run without one begins
+    /// again. Returns the number of steps already taken.
+    ///
+    /// # Errors
+    /// [`Error::DataChanged`] where the training pairs are not those of the run's beginning;
+    /// [`Error::RunFile`] where the checkpoint does not fit the encoder.
+    pub fn resume(&mut self) -> Result<u64, Error> {
+        if let Some(path) = checkpoint::newest(&self.run.checkpoints())? {
+            let like = self.encoder.parameters();
+            self.restore(checkpoint::load(&path, like, self.config.adam)?)?;
+        }
+        self.run.keep_metrics(self.place.steps)?;
+        Ok(self.place.steps)
+    }
+
+    /// Steps from here to the end of the last epoch.
+    pub fn steps_left(&self) -> u64 {
+        let all = self.config.epochs * self.batches_per_epoch() as u64;
+        all.saturating_sub(self.place.steps)
+    }
+}
+
+fn host_batch(batch: sbir_data::Batch) -> HostBatch {
+    // Labels and photos are numbered apart, so their keys must not meet.
+    let keys = batch
+        .photo_indices
+        .iter()
+        .zip(&batch.labels)
+        .map(|(&photo, label)| label.map_or(photo as u64, |label| 1 << 63 | u64::from(label)))
+        .collect();
+    HostBatch { sketches: batch.sketches, photos: batch.photos, keys, side: batch.side }
+}
+
+/// A digest of the training pairs' names in order.
+fn digest(set: &PairSet) -> String {
+    let mut hash = Sha256::new();
+    for pair in &set.pairs {
+        for part in [&pair.id, &set.photos[pair.photo].id] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+    }
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

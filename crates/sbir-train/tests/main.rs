@@ -1,0 +1,3 @@
+//! Behaviour of the trainer, and its numbers against PyTorch's.
+
+mod parity;

@@ -1,0 +1,176 @@
+//! Loss, gradients and Adam steps against PyTorch's, made by scripts/parity/encoder.py.
+
+#[path = "../../../sbir-encoder/tests/parity/inputs.rs"]
+mod inputs;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn_tensor::{Device, Tensor};
+use inputs::{Kind, images};
+use sbir_encoder::weights::{Scheme, StateDict, names};
+use sbir_encoder::{Encoder, NORM_EPSILON, Parameters, to_host};
+use sbir_train::{Adam, AdamConfig, HostBatch, StepOptions, loss_and_gradients};
+use serde_json::Value;
+
+fn encoder_golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../sbir-encoder/tests/golden/parity").join(name)
+}
+
+fn train_golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+fn narrow(device: &Device) -> Encoder {
+    Encoder::load(&encoder_golden("narrow.pth"), device).unwrap().encoder
+}
+
+fn batch(first: u64, pairs: usize, side: usize) -> HostBatch {
+    HostBatch {
+        sketches: images(first, pairs, Kind::Sketch, side, side),
+        photos: images(first, pairs, Kind::Photo, side, side),
+        keys: (0..pairs as u64).collect(),
+        side,
+    }
+}
+
+fn options(norm_epsilon: f64, micro_batch: usize) -> StepOptions {
+    StepOptions { temperature: 0.05, micro_batch, stochastic_depth: 0.0, seed: 42, norm_epsilon }
+}
+
+/// Tensors of a file in the origin's names, by canonical name.
+fn reference(path: &Path, like: &Parameters, prefix: &str) -> BTreeMap<String, Vec<f32>> {
+    let state = StateDict::open(path).unwrap();
+    like.iter()
+        .map(|parameter| {
+            let (name, _) =
+                names::to_scheme(&parameter.name, &parameter.shape, Scheme::Origin).unwrap();
+            (parameter.name.clone(), state.read_f32(&format!("{prefix}{name}")).unwrap())
+        })
+        .collect()
+}
+
+/// ‖found − expected‖ / ‖expected‖.
+fn relative(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let square = |x: f64| x * x;
+    let difference: f64 =
+        found.iter().zip(expected).map(|(a, b)| square(f64::from(a - b))).sum();
+    let size: f64 = expected.iter().map(|b| square(f64::from(*b))).sum();
+    (difference / size).sqrt()
+}
+
+/// The largest relative difference of a parameter's gradient, and the loss.
+fn gradient_difference(device: &Device, options: &StepOptions) -> (f64, f64, String) {
+    let encoder = narrow(device);
+    let parameters = encoder.parameters();
+    let batch = batch(0, 6, 128);
+    let (loss, gradients) =
+        loss_and_gradients(encoder.config(), parameters, &batch, 0, options, device);
+    let expected = reference(&encoder_golden("gradients.safetensors"), parameters, "");
+    let (worst, name) = parameters
+        .iter()
+        .zip(&gradients)
+        .map(|(parameter, gradient)| {
+            let found = to_host(gradient);
+            assert!(found.iter().any(|value| *value != 0.0), "{} has a gradient", parameter.name);
+            (relative(&found, &expected[&parameter.name]), parameter.name.clone())
+        })
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .unwrap();
+    (f64::from(loss), worst, name)
+}
+
+#[test]
+fn loss_and_every_gradient_match_pytorch() {
+    let expected = json(&encoder_golden("expected.json"));
+    let expected_loss = expected["loss"].as_f64().unwrap();
+    for micro_batch in [60, 6, 4, 1] {
+        let options = options(NORM_EPSILON, micro_batch);
+        let (loss, worst, name) = gradient_difference(&Device::flex(), &options);
+        assert!((loss / expected_loss - 1.0).abs() <= 1e-4, "{micro_batch}: {loss}");
+        assert!(worst <= 1e-3, "micro-batch {micro_batch}: {name} is off by {worst}");
+    }
+}
+
+#[test]
+fn the_gradient_comparison_notices_burns_norm_epsilon() {
+    let (_, worst, _) = gradient_difference(&Device::flex(), &options(1e-5, 60));
+    assert!(worst > 1e-2, "{worst}");
+}
+
+/// Losses of ten steps, and the relative difference of the whole update from PyTorch's.
+fn ten_steps(adam_epsilon: f64, norm_epsilon: f64) -> (Vec<f64>, f64) {
+    let device = Device::flex();
+    let encoder = narrow(&device);
+    let config = AdamConfig { epsilon: adam_epsilon, ..AdamConfig::default() };
+    let mut parameters = encoder.parameters().clone();
+    let mut adam = Adam::new(config, &parameters);
+    let options = options(norm_epsilon, 60);
+    let mut losses = Vec::new();
+    for step in 0..10 {
+        let batch = batch(100 + 8 * step, 8, 64);
+        let (loss, gradients) =
+            loss_and_gradients(encoder.config(), &parameters, &batch, step, &options, &device);
+        parameters = adam.step(&parameters, gradients);
+        losses.push(f64::from(loss));
+    }
+    let end = reference(&train_golden("ten_steps.safetensors"), &parameters, "");
+    let (mut found, mut expected) = (Vec::new(), Vec::new());
+    for (before, after) in encoder.parameters().iter().zip(&parameters) {
+        let start = to_host(&before.value);
+        let moved = to_host(&after.value);
+        found.extend(moved.iter().zip(&start).map(|(a, b)| a - b));
+        expected.extend(end[&after.name].iter().zip(&start).map(|(a, b)| a - b));
+    }
+    (losses, relative(&found, &expected))
+}
+
+fn largest_relative(found: &[f64], expected: &[f64]) -> f64 {
+    found.iter().zip(expected).map(|(a, b)| (a / b - 1.0).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn ten_adam_steps_match_pytorch_and_other_epsilons_do_not() {
+    let golden = json(&train_golden("ten_steps.json"));
+    let expected = numbers(&golden["losses"]);
+    let (losses, update) = ten_steps(1e-8, NORM_EPSILON);
+    assert!(largest_relative(&losses, &expected) <= 1e-3, "{losses:?}");
+    assert!(update <= 1e-3, "{update}");
+    let (_, update) = ten_steps(1e-5, NORM_EPSILON);
+    assert!(update > 1e-2, "Adam with Burn's epsilon passes: {update}");
+    let (losses, update) = ten_steps(1e-8, 1e-5);
+    assert!(largest_relative(&losses, &expected) > 1e-2, "LayerNorm with Burn's epsilon passes");
+    assert!(update > 1e-2, "{update}");
+}
+
+#[test]
+fn adam_alone_matches_pytorch_down_to_tiny_gradients() {
+    let golden = json(&train_golden("adam.json"));
+    let device = Device::flex();
+    let floats = |value: &Value| -> Vec<f32> {
+        numbers(value).into_iter().map(|number| number as f32).collect()
+    };
+    let start = vec![("p".to_owned(), vec![6], floats(&golden["start"]))];
+    let config =
+        AdamConfig { learning_rate: golden["lr"].as_f64().unwrap(), ..AdamConfig::default() };
+    let mut parameters = Parameters::from_values(start, &device);
+    let mut adam = Adam::new(config, &parameters);
+    let steps = golden["gradients"].as_array().unwrap().iter();
+    for (gradient, expected) in steps.zip(golden["values"].as_array().unwrap()) {
+        let gradient = Tensor::from_floats(floats(gradient).as_slice(), &device);
+        parameters = adam.step(&parameters, vec![gradient]);
+        let found = to_host(&parameters.iter().next().unwrap().value);
+        for (a, b) in found.iter().zip(floats(expected)) {
+            assert!((a - b).abs() <= 1e-6 * b.abs() + 1e-9, "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! What can be typed.
+//!
+//! Short help is the first line of each text here, long help all of it; completions and the man page
+//! come from the same list.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use sbir_data::{DatasetKind, SketchKind};
+use sbir_encoder::DeviceChoice;
+use sbir_encoder::weights::Scheme;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Find photos by drawing them: train, evaluate and use sketch-based image retrieval.
+#[derive(Debug, Parser)]
+#[command(name = "sbir", version, styles = STYLES, max_term_width = 100)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 after Ctrl-C.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Train(TrainArgs),
+    Eval(EvalArgs),
+    Embed(EmbedArgs),
+    Convert(ConvertArgs),
+    Doctor(DoctorArgs),
+    /// Print a shell's completion script
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page (roff), or write one per command into a folder
+    Man {
+        /// Folder for `sbir.1`, `sbir-train.1` and so on.
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: Option<PathBuf>,
+    },
+    /// Lists graphics adapters as JSON: run in a child process, since a driver may crash it.
+    #[command(name = "__adapters", hide = true)]
+    Adapters,
+}
+
+/// Precision of the arithmetic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Precision {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+}
+
+/// Options about the machine, shared by the commands that compute.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ComputeArgs {
+    /// Device that computes: auto, cpu, vulkan[:N], cuda[:N] or metal [default: auto]
+    ///
+    /// `auto` takes a real GPU and never a software one; without any it takes the CPU and says so in
+    /// one line. `sbir doctor` lists what there is.
+    #[arg(long, value_name = "DEVICE", conflicts_with = "no_cuda", help_heading = "Machine")]
+    pub(crate) device: Option<DeviceChoice>,
+
+    /// Compute on the CPU; the same as --device cpu
+    #[arg(long, visible_alias = "no-gpu", alias = "no_cuda", help_heading = "Machine")]
+    pub(crate) no_cuda: bool,
+
+    /// Precision of the arithmetic
+    #[arg(long, value_enum, default_value_t, value_name = "PRECISION", help_heading = "Machine")]
+    pub(crate) precision: Precision,
+
+    /// Threads for arithmetic and for reading pictures [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024),
+          help_heading = "Machine")]
+    pub(crate) threads: Option<u16>,
+}
+
+/// Options about the data, shared by train and eval.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DataArgs {
+    /// Use the split by unseen users (val_unseen_user.txt)
+    #[arg(long, alias = "val_unseen")]
+    pub(crate) val_unseen: bool,
+
+    /// Layout of the data: fscoco, qmul, sketchycoco, sketchy or pairs [default: detected]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) dataset: Option<DatasetKind>,
+
+    /// Which form of the sketches to use [default: auto]
+    ///
+    /// FS-COCO has both raster pictures and strokes. `auto` takes rasters where there are any. Results
+    /// differ by renderer, so what was used is said and kept.
+    #[arg(long, value_name = "auto|raster|strokes")]
+    pub(crate) sketches: Option<SketchKind>,
+
+    /// Treat picture modes as Pillow does, as the origin did
+    ///
+    /// Pictures with a palette, one bit per pixel or transparency are otherwise drawn over white
+    /// before they are resized.
+    #[arg(long)]
+    pub(crate) origin_pixels: bool,
+}
+
+/// Train a siamese encoder on sketch–photo pairs
+///
+/// Prints the mean loss every fifth batch, evaluates after each epoch, and keeps configuration,
+/// metrics and checkpoints in a run folder. Stopped or killed at any moment, `--resume` goes on from
+/// the last checkpoint.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  sbir train                           FS-COCO in ./fscoco, ConvNeXt-Small from ImageNet weights
+  sbir train fscoco --val-unseen --save
+  sbir train chairs shoes --encoder convnext_tiny --epochs 20
+  sbir train --resume                  go on with the newest run in ./runs")]
+pub(crate) struct TrainArgs {
+    /// Folders of sketch–photo pairs; several are mixed [default: fscoco]
+    #[arg(value_name = "DATA", value_hint = ValueHint::DirPath)]
+    pub(crate) data: Vec<PathBuf>,
+
+    /// Passes over the training pairs [default: 10]
+    #[arg(long, value_name = "N")]
+    pub(crate) epochs: Option<u64>,
+
+    /// Learning rate of Adam [default: 0.0001]
+    #[arg(long, value_name = "RATE")]
+    pub(crate) lr: Option<f64>,
+
+    /// Temperature of InfoNCE [default: 0.05]
+    #[arg(long, value_name = "T")]
+    pub(crate) temp: Option<f64>,
+
+    /// Pairs in a batch; evaluation uses three times as many [default: 60]
+    #[arg(long, alias = "batch_size", value_name = "PAIRS")]
+    pub(crate) batch_size: Option<usize>,
+
+    /// Seed of the order, of stochastic depth and of random weights [default: 42]
+    #[arg(long, value_name = "SEED")]
+    pub(crate) seed: Option<u64>,
+
+    /// Save the weights after each epoch as E<epoch>_model.pth in the working folder
+    #[arg(long)]
+    pub(crate) save: bool,
+
+    /// Accepted for the origin's sake; training does not use it
+    #[arg(long, alias = "model_path", value_name = "PATH", hide_short_help = true)]
+    pub(crate) model_path: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) pairs: DataArgs,
+
+    /// Architecture: convnext_atto to convnext_xlarge, or convnext:DEPTHS:WIDTHS
+    /// [default: convnext_small]
+    ///
+    /// Spelled out, depths and widths of the four stages are joined by dashes:
+    /// convnext:2-2-6-2:40-80-160-320 is convnext_atto.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoder: Option<String>,
+
+    /// First weights: imagenet, random, or a checkpoint's path [default: imagenet]
+    ///
+    /// ImageNet weights of convnext_tiny to convnext_large are fetched on first use and cached.
+    #[arg(long, value_name = "INIT")]
+    pub(crate) init: Option<String>,
+
+    /// Start value of the layer scales with --init random [default: 0.000001]
+    #[arg(long, value_name = "X")]
+    pub(crate) layer_scale: Option<f32>,
+
+    /// Side that pictures are resized to, in pixels [default: 224]
+    #[arg(long, alias = "image_size", value_name = "PIXELS")]
+    pub(crate) image_size: Option<usize>,
+
+    /// Probability of dropping the last block's branch for a sample [default: 0.4]
+    ///
+    /// Grows linearly from 0 at the first block (torchvision's stochastic_depth_prob); 0.4 is
+    /// convnext_small's.
+    #[arg(long, value_name = "P")]
+    pub(crate) stochastic_depth: Option<f64>,
+
+    /// Pairs that are in memory with a graph at once [default: by size]
+    ///
+    /// Smaller ones need less memory and give the same loss and gradients: all embeddings are
+    /// computed first, so that every photo of the batch stays a negative.
+    #[arg(long, alias = "micro_batch", value_name = "PAIRS")]
+    pub(crate) micro_batch: Option<usize>,
+
+    /// Folder for configuration, metrics and checkpoints [default: runs/<time>-<encoder>]
+    #[arg(long, alias = "run_dir", value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) run_dir: Option<PathBuf>,
+
+    /// Go on with a run from its last checkpoint; without a value, the newest in ./runs
+    ///
+    /// The run's own configuration counts. --epochs may be raised; --device, --threads and
+    /// --micro-batch may differ.
+    #[arg(long, value_name = "RUN", num_args = 0..=1, value_hint = ValueHint::DirPath)]
+    pub(crate) resume: Option<Option<PathBuf>>,
+
+    /// Seconds between checkpoints within an epoch; 0 keeps one after every step [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) checkpoint_seconds: Option<f64>,
+
+    /// Where the report of each epoch's evaluation goes
+    #[arg(long, value_name = "FILE", default_value = "result.html", value_hint = ValueHint::FilePath)]
+    pub(crate) html: PathBuf,
+
+    /// Print one JSON object at the end; everything else goes to standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+
+    /// Adam's epsilon [default: 1e-8]
+    #[arg(long, value_name = "X", hide = true)]
+    pub(crate) adam_eps: Option<f64>,
+
+    /// LayerNorm's epsilon [default: 1e-6]
+    #[arg(long, value_name = "X", hide = true)]
+    pub(crate) norm_eps: Option<f64>,
+}
+
+/// Evaluate a checkpoint: recall at 1, 5 and 10, and a report of the nearest photos
+///
+/// Embeds every validation sketch and photo, ranks the photos by squared Euclidean distance, prints
+/// recall, and writes result.html with the ten nearest photos of each sketch.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// Folder of sketch–photo pairs
+    #[arg(value_name = "DATA", default_value = "fscoco", value_hint = ValueHint::DirPath)]
+    pub(crate) data: PathBuf,
+
+    /// Checkpoint [default: models/model_normal.pth, with --val-unseen models/model_unseen.pth]
+    #[arg(long, visible_alias = "model-path", alias = "model_path", value_name = "PATH",
+          value_hint = ValueHint::FilePath)]
+    pub(crate) model: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) pairs: DataArgs,
+
+    /// A third of the pictures that are embedded at once
+    #[arg(long, alias = "batch_size", value_name = "PAIRS", default_value_t = 60)]
+    pub(crate) batch_size: usize,
+
+    /// Side that pictures are resized to [default: as the checkpoint says, else 224]
+    #[arg(long, alias = "image_size", value_name = "PIXELS")]
+    pub(crate) image_size: Option<usize>,
+
+    /// Where the report goes
+    #[arg(long, value_name = "FILE", default_value = "result.html", value_hint = ValueHint::FilePath)]
+    pub(crate) html: PathBuf,
+
+    /// Put small copies of the pictures into the report, so that it stands alone
+    #[arg(long)]
+    pub(crate) embed_images: bool,
+
+    /// Write each query's rank as JSON lines, for paired comparisons
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ranks: Option<PathBuf>,
+
+    /// Print one JSON object instead of the three lines
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+
+    /// Accepted for the origin's sake; evaluation does not use it
+    #[arg(long, hide_short_help = true)]
+    pub(crate) save: bool,
+
+    /// Accepted for the origin's sake; evaluation does not use it
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pub(crate) epochs: Option<u64>,
+
+    /// Accepted for the origin's sake; evaluation does not use it
+    #[arg(long, value_name = "RATE", hide_short_help = true)]
+    pub(crate) lr: Option<f64>,
+
+    /// Accepted for the origin's sake; evaluation does not use it
+    #[arg(long, value_name = "T", hide_short_help = true)]
+    pub(crate) temp: Option<f64>,
+
+    /// Seed of the split where the data has none
+    #[arg(long, value_name = "SEED", default_value_t = 42)]
+    pub(crate) seed: u64,
+}
+
+/// Embed pictures and sketches: unit vectors as a NumPy file
+///
+/// Writes float32 vectors of shape [n, width] in the order of the arguments, and their names as a
+/// JSON list beside it (X.npy and X.names.json).
+#[derive(Debug, Args)]
+pub(crate) struct EmbedArgs {
+    /// Images and stroke files; a folder stands for the files below it, in name order
+    #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Checkpoint
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) model: PathBuf,
+
+    /// Where the vectors go
+    #[arg(long, value_name = "X.npy", value_hint = ValueHint::FilePath)]
+    pub(crate) out: PathBuf,
+
+    /// Leave unreadable files out and say how many, instead of failing
+    #[arg(long, alias = "skip_bad")]
+    pub(crate) skip_bad: bool,
+
+    /// Pictures that are embedded at once
+    #[arg(long, alias = "batch_size", value_name = "N", default_value_t = 32)]
+    pub(crate) batch_size: usize,
+
+    /// Side that pictures are resized to [default: as the checkpoint says, else 224]
+    #[arg(long, alias = "image_size", value_name = "PIXELS")]
+    pub(crate) image_size: Option<usize>,
+
+    /// Leave pictures as their file stores them, without the camera's rotation, as train and eval do
+    #[arg(long)]
+    pub(crate) no_exif: bool,
+
+    /// Treat picture modes as Pillow does, as the origin did
+    #[arg(long)]
+    pub(crate) origin_pixels: bool,
+
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+}
+
+/// Convert a checkpoint between naming schemes and file formats
+///
+/// Reads .pth (zip, legacy or tar) and safetensors in the names of torchvision, timm,
+/// facebookresearch, open_clip or the origin. The extension of OUT, .pth or .safetensors, chooses
+/// the format. Classifier weights are left out.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// Checkpoint to read
+    #[arg(value_name = "IN", value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+
+    /// Checkpoint to write, .safetensors or .pth
+    #[arg(value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+
+    /// Names to write: torchvision, timm, facebookresearch, open_clip or origin
+    #[arg(long, value_name = "SCHEME", default_value = "origin")]
+    pub(crate) names: Scheme,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Tell version, devices, folders and compiled features
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}

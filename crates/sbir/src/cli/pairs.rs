@@ -1,0 +1,61 @@
+//! Opening data and preparing pictures as options say.
+
+use std::path::Path;
+
+use sbir_data::{Alpha, Dataset, Filter, OpenOptions, Orientation, Transform, open};
+use sbir_encoder::{Interpolation, Preprocessing};
+
+use super::args::DataArgs;
+use super::output;
+
+/// Options for [`open`] as typed.
+pub(crate) fn open_options(args: &DataArgs, seed: u64) -> OpenOptions {
+    OpenOptions {
+        kind: args.dataset,
+        unseen: args.val_unseen,
+        sketches: args.sketches.unwrap_or_default(),
+        holdout_seed: seed,
+    }
+}
+
+/// Opens a dataset and says on standard error what was found.
+pub(crate) fn open_and_tell(root: &Path, options: &OpenOptions) -> Result<Dataset, sbir_data::Error> {
+    let dataset = open(root, options)?;
+    output::note(&format!(
+        "{}: {} layout, {} pairs to train on, {} to validate on ({})",
+        root.display(),
+        dataset.kind,
+        dataset.train.len(),
+        dataset.validation.len(),
+        dataset.split,
+    ));
+    for note in &dataset.notes {
+        output::note(&format!("{}: {note}", root.display()));
+    }
+    Ok(dataset)
+}
+
+/// The transform that an encoder's preprocessing asks for.
+pub(crate) fn transform(
+    preprocessing: Preprocessing,
+    alpha: Alpha,
+    orientation: Orientation,
+) -> Transform {
+    Transform {
+        mean: preprocessing.mean,
+        std: preprocessing.std,
+        resize: match preprocessing.interpolation {
+            Interpolation::Bilinear => Filter::Bilinear,
+            Interpolation::Bicubic => Filter::Bicubic,
+        },
+        orientation,
+        alpha,
+        ..Transform::origin(preprocessing.image_size)
+    }
+}
+
+/// Pillow's way with transparency where the origin's pixels are asked for.
+pub(crate) fn alpha(origin_pixels: bool) -> Alpha {
+    if origin_pixels { Alpha::OriginPixels } else { Alpha::OverWhite }
+}
+
