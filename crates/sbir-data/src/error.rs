@@ -139,13 +139,19 @@ pub enum Error {
         /// What its photo should have been called.
         expected: String,
     },
-    /// Photos and sketches share classes, not names.
-    #[error("{}: photos and sketches share {classes} classes but their names do not match, so there are no pairs; name each sketch after its photo, or list the pairs in pairs.csv", root.display())]
+    /// Photos and sketches share classes, but many sketches no photo's name.
+    #[error("{}: photos and sketches share classes ({classes}) but {count} of {sketches} sketches have no photo of their name, so these are not pairs (the first: {}); name each sketch after its photo, or list the pairs in pairs.csv", root.display(), path.display())]
     NotPairs {
         /// The data folder.
         root: PathBuf,
         /// The number of classes in common.
         classes: usize,
+        /// The first sketch without a photo.
+        path: PathBuf,
+        /// How many sketches have no photo of their name.
+        count: usize,
+        /// How many sketches there are.
+        sketches: usize,
     },
     /// A row of `pairs.csv` could not be used.
     #[error("{}:{line}: {problem}", path.display())]

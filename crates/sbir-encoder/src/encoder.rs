@@ -6,10 +6,10 @@ use std::path::Path;
 use burn_tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::convnext::{self, ConvNextConfig, Head, MIN_SIDE, Pass};
 use crate::parameters::{Parameters, to_host};
 use crate::weights::{Scheme, StateDict, TensorValues, names, save_pth, save_safetensors};
-use crate::Error;
 
 /// Key of the metadata entry of a safetensors file that holds the [`Card`].
 const CARD: &str = "sbir.card";
@@ -39,6 +39,9 @@ pub struct Preprocessing {
     /// Kernel of the resize.
     #[serde(default)]
     pub interpolation: Interpolation,
+    /// Width of rendered strokes as a share of the side, in `(0, 1]`; `None` for the style `fscoco`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line_width: Option<f32>,
 }
 
 impl Preprocessing {
@@ -55,6 +58,7 @@ impl Preprocessing {
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
             interpolation: Interpolation::Bilinear,
+            line_width: None,
         })
     }
 
@@ -132,15 +136,15 @@ impl Encoder {
     ///
     /// # Errors
     /// As [`Self::load`], where the file holds another architecture too.
-    pub fn load_as(
-        path: &Path,
-        config: &ConvNextConfig,
-        device: &Device,
-    ) -> Result<Loaded, Error> {
+    pub fn load_as(path: &Path, config: &ConvNextConfig, device: &Device) -> Result<Loaded, Error> {
         Self::read(path, Some(config), device)
     }
 
-    fn read(path: &Path, config: Option<&ConvNextConfig>, device: &Device) -> Result<Loaded, Error> {
+    fn read(
+        path: &Path,
+        config: Option<&ConvNextConfig>,
+        device: &Device,
+    ) -> Result<Loaded, Error> {
         let state = StateDict::open(path)?;
         let mapping = names::map(&state)?;
         let config = match config {
@@ -276,13 +280,16 @@ fn read_card(state: &StateDict) -> Result<Option<Card>, Error> {
     let Some(text) = state.metadata().get(CARD) else { return Ok(None) };
     let problem = |problem: String| Error::Metadata { path: state.path().to_owned(), problem };
     let card: Card = serde_json::from_str(text).map_err(|error| problem(error.to_string()))?;
-    let Preprocessing { image_size, mean, std, .. } = card.preprocessing;
+    let Preprocessing { image_size, mean, std, line_width, .. } = card.preprocessing;
     if !(MIN_SIDE..=MAX_SIDE).contains(&image_size) {
         return Err(problem(format!("an image size of {image_size}")));
     }
     let sane = |x: &f32| x.is_finite() && x.abs() < 1e3;
     if !mean.iter().all(sane) || !std.iter().all(|x| sane(x) && *x > 1e-6) {
         return Err(problem(format!("mean {mean:?} and deviation {std:?}")));
+    }
+    if line_width.is_some_and(|width| !(width > 0.0 && width <= 1.0)) {
+        return Err(problem(format!("a line width of {line_width:?}")));
     }
     Ok(Some(card))
 }

@@ -25,7 +25,9 @@ pub enum Error {
         given: String,
     },
     /// The build lacks this kind of device.
-    #[error("{choice} was not compiled in (this build has: {compiled}); build with its feature or choose --device cpu")]
+    #[error(
+        "{choice} was not compiled in (this build has: {compiled}); build with its feature or choose --device cpu"
+    )]
     DeviceNotCompiled {
         /// What was asked for.
         choice: DeviceChoice,
@@ -33,7 +35,9 @@ pub enum Error {
         compiled: String,
     },
     /// There is no such adapter.
-    #[error("{choice} was not found ({found} found); `sbir doctor` lists devices, --device cpu always works")]
+    #[error(
+        "{choice} was not found ({found} found); `sbir doctor` lists devices, --device cpu always works"
+    )]
     DeviceNotFound {
         /// What was asked for.
         choice: DeviceChoice,

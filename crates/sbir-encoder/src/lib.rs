@@ -12,9 +12,7 @@ pub mod random;
 pub mod weights;
 
 pub use burn_tensor::Device;
-pub use convnext::{
-    ConvNextConfig, Head, MIN_SIDE, NORM_EPSILON, Pass, StochasticDepth, forward,
-};
+pub use convnext::{ConvNextConfig, Head, MIN_SIDE, NORM_EPSILON, Pass, StochasticDepth, forward};
 pub use device::{Adapter, DeviceChoice, Selected, adapters, compiled, configure, select};
 pub use encoder::{Card, Encoder, Interpolation, Loaded, Preprocessing};
 pub use error::Error;

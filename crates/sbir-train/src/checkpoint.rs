@@ -8,9 +8,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use sbir_eval::atomic::write_atomically;
 use sbir_encoder::weights::{StateDict, TensorValues, save_safetensors};
 use sbir_encoder::{Parameters, to_host};
+use sbir_eval::atomic::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -146,7 +146,9 @@ pub(crate) fn load(path: &Path, like: &Parameters, config: AdamConfig) -> Result
     let read = |kind: &str, parameter: &sbir_encoder::Parameter| -> Result<Vec<f32>, Error> {
         let name = format!("{kind}.{}", parameter.name);
         match state.get(&name).map(|entry| entry.shape()) {
-            Some(shape) if shape == parameter.shape => state.read_f32(&name).map_err(sbir_encoder::Error::from).map_err(Error::from),
+            Some(shape) if shape == parameter.shape => {
+                state.read_f32(&name).map_err(sbir_encoder::Error::from).map_err(Error::from)
+            }
             Some(shape) => Err(problem(format!(
                 "{name} has shape {shape:?} where the encoder has {:?}",
                 parameter.shape

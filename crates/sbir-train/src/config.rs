@@ -7,6 +7,7 @@ use sbir_encoder::{ConvNextConfig, DeviceChoice, Preprocessing};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::augment::Augmentation;
 use crate::optimizer::AdamConfig;
 
 /// Where a run's first weights come from.
@@ -53,6 +54,9 @@ pub struct TrainConfig {
     pub temperature: f64,
     /// Adam's settings.
     pub adam: AdamConfig,
+    /// How training pictures are changed.
+    #[serde(default)]
+    pub augmentation: Augmentation,
     /// Probability of dropping the last block's branch.
     pub stochastic_depth: f64,
     /// LayerNorm's epsilon.
@@ -80,7 +84,11 @@ impl TrainConfig {
             (self.micro_batch >= 1, "--micro-batch", "at least 1"),
             (positive(self.temperature), "--temp", "a number above 0"),
             (positive(self.adam.learning_rate), "--lr", "a number above 0"),
-            ((0.0..1.0).contains(&self.stochastic_depth), "--stochastic-depth", "from 0 to below 1"),
+            (
+                (0.0..1.0).contains(&self.stochastic_depth),
+                "--stochastic-depth",
+                "from 0 to below 1",
+            ),
             (positive(self.adam.epsilon), "--adam-eps", "a number above 0"),
             (positive(self.norm_epsilon), "--norm-eps", "a number above 0"),
             (

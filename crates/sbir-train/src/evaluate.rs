@@ -73,9 +73,8 @@ pub fn evaluate(
     if set.is_empty() {
         return Err(Error::Empty { set: set.name.clone(), remedy: "there is nothing to evaluate" });
     }
-    let mut embed = |sources| {
-        embed_sources(encoder, transform, sources, batch_size, threads, &mut *progress)
-    };
+    let mut embed =
+        |sources| embed_sources(encoder, transform, sources, batch_size, threads, &mut *progress);
     let Some(sketches) = embed(set.sketch_sources())? else { return Ok(None) };
     let Some(photos) = embed(set.photo_sources())? else { return Ok(None) };
     let truth = set.truth();

@@ -4,6 +4,7 @@
 //! [`Monitor`] and leaves everything else in a run folder. [`evaluate`] ranks a set's photos for its
 //! sketches, in training and on its own.
 
+mod augment;
 mod checkpoint;
 mod config;
 mod error;
@@ -14,6 +15,7 @@ mod run;
 mod step;
 mod trainer;
 
+pub use augment::Augmentation;
 pub use checkpoint::Place;
 pub use config::{Init, TrainConfig, default_micro_batch};
 pub use error::Error;

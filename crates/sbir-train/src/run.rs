@@ -129,9 +129,7 @@ impl RunDir {
             text.push_str(entry);
             text.push('\n');
         }
-        write_atomically(&self.path.join(name), |writer| {
-            writer.write_all(text.as_bytes())
-        })?;
+        write_atomically(&self.path.join(name), |writer| writer.write_all(text.as_bytes()))?;
         Ok(())
     }
 }
@@ -151,12 +149,8 @@ fn lock(path: &Path) -> Result<std::fs::File, Error> {
 
 /// Keeps the lines of the first `steps_kept` steps, and whole lines only.
 fn trim_metrics(path: &Path, steps_kept: u64) -> Result<fs::File, Error> {
-    let mut file = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
+    let mut file =
+        fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     let mut kept = 0;
     let mut reader = BufReader::new(&mut file);
     let mut line = String::new();

@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use burn_tensor::{Device, Tensor, TensorData};
-use sbir_encoder::{ConvNextConfig, Pass, Parameters, StochasticDepth, forward, to_host};
+use sbir_encoder::{ConvNextConfig, Parameters, Pass, StochasticDepth, forward, to_host};
 
 use crate::loss::{exclusions, info_nce};
 

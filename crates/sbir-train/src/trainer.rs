@@ -11,13 +11,13 @@ use sbir_encoder::{ConvNextConfig, Encoder};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::Error;
 use crate::checkpoint::{self, Place};
 use crate::config::TrainConfig;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::optimizer::Adam;
 use crate::run::RunDir;
 use crate::step::{HostBatch, StepOptions, loss_and_gradients};
-use crate::Error;
 
 /// Losses per printed line, as the origin has it.
 const LOSSES_PER_LINE: usize = 5;
@@ -207,6 +207,9 @@ impl Trainer {
         stop: &AtomicBool,
     ) -> Result<Outcome<M::Error>, Error> {
         let device = self.encoder.device().clone();
+        // White paper after normalisation.
+        let (mean, std) = (self.transform.mean, self.transform.std);
+        let white = std::array::from_fn(|channel| (1.0 - mean[channel]) / std[channel]);
         let mut saved = Instant::now();
         while self.place.epoch < self.config.epochs {
             let order = epoch_order(self.config.seed, self.place.epoch, self.train.len());
@@ -220,12 +223,16 @@ impl Trainer {
                 self.threads,
             );
             for batch in batches {
-                let event = self.step(&host_batch(batch?), &device)?;
+                let mut batch = host_batch(batch?);
+                let (seed, steps) = (self.config.seed, self.place.steps);
+                self.config.augmentation.apply(&mut batch, white, seed, steps);
+                let event = self.step(&batch, &device)?;
                 if let Err(error) = monitor.step(&event) {
                     return Ok(Outcome::Failed(error));
                 }
                 let stopping = stop.load(Ordering::Relaxed);
-                let due = saved.elapsed() >= Duration::from_secs_f64(self.config.checkpoint_seconds);
+                let due =
+                    saved.elapsed() >= Duration::from_secs_f64(self.config.checkpoint_seconds);
                 let last = self.place.batch == self.batches_per_epoch();
                 if stopping || (due && !last) {
                     let checkpoint = self.save()?;

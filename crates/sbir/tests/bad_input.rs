@@ -40,7 +40,9 @@ fn values_out_of_range_are_usage_errors() {
         assert_eq!(ran.code, Some(2), "{option} {value}: {}", ran.stderr);
         assert!(!dir.join("run").exists(), "{option} {value}");
     }
-    for args in [["eval", "--batch-size", "0"], ["eval", "--temp", "0"], ["train", "--device", "tpu"]] {
+    for args in
+        [["eval", "--batch-size", "0"], ["eval", "--temp", "0"], ["train", "--device", "tpu"]]
+    {
         assert_eq!(dir.run(&args).code, Some(2), "{args:?}");
     }
 }
@@ -121,9 +123,16 @@ fn checkpoints_that_are_none() {
     huge.extend(header);
     dir.write("huge.safetensors", huge);
     fs::create_dir(dir.join("folder.pth")).unwrap();
-    for name in
-        ["text.pth", "empty.pth", "cut.safetensors", "cut.pth", "evil.pth", "huge.safetensors", "folder.pth", "missing.pth"]
-    {
+    for name in [
+        "text.pth",
+        "empty.pth",
+        "cut.safetensors",
+        "cut.pth",
+        "evil.pth",
+        "huge.safetensors",
+        "folder.pth",
+        "missing.pth",
+    ] {
         eval(&dir, name).fails(1, &[name]);
         dir.run(&["convert", name, "out.safetensors"]).fails(1, &[name]);
     }
@@ -182,7 +191,9 @@ fn a_full_disk_while_saving_keeps_the_old_checkpoint() {
     let before = dir.list("run/checkpoints");
     let binary = env!("CARGO_BIN_EXE_sbir");
     // ulimit counts in blocks of 1,024 bytes; a checkpoint here takes more than 8.
-    let script = format!("trap '' XFSZ; ulimit -f 8; exec '{binary}' train --resume run --no-cuda --epochs 2");
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 8; exec '{binary}' train --resume run --no-cuda --epochs 2"
+    );
     let ran: crate::util::Ran = std::process::Command::new("bash")
         .args(["-c", &script])
         .current_dir(dir.path())

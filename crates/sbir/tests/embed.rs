@@ -17,7 +17,8 @@ fn npy(bytes: &[u8]) -> (String, Vec<f32>) {
 }
 
 fn embed(dir: &Dir, inputs: &[&str], more: &[&str]) -> crate::util::Ran {
-    let fixed = ["--no-cuda", "--model", "run/model.safetensors", "--out", "x.npy", "--precision", "f32"];
+    let fixed =
+        ["--no-cuda", "--model", "run/model.safetensors", "--out", "x.npy", "--precision", "f32"];
     dir.run(&[&["embed"], inputs, &fixed, more].concat())
 }
 
@@ -28,7 +29,10 @@ const B: &str = "fscoco/raster_sketches/2/000000002001.jpg";
 fn images_and_strokes_in_argument_order() {
     let dir = Dir::new();
     dir.train();
-    dir.write("drawn.json", r#"{"canvas": 100, "strokes": [[[10, 10], [90, 90]], [[50, 20, 0.5]]]}"#);
+    dir.write(
+        "drawn.json",
+        r#"{"canvas": 100, "strokes": [[[10, 10], [90, 90]], [[50, 20, 0.5]]]}"#,
+    );
     embed(&dir, &[B, A, "drawn.json", A], &[]).ok();
     let (header, values) = npy(&fs::read(dir.join("x.npy")).unwrap());
     assert!(header.contains("'descr': '<f4'") && header.contains("(4, 10)"), "{header}");

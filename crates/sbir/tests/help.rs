@@ -55,7 +55,8 @@ fn doctor_tells_what_there_is() {
     for part in ["features:", "--device auto:", "weights folder:"] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    let value: serde_json::Value = serde_json::from_str(&dir.run(&["doctor", "--json"]).ok()).unwrap();
+    let value: serde_json::Value =
+        serde_json::from_str(&dir.run(&["doctor", "--json"]).ok()).unwrap();
     assert_eq!(value["version"], env!("CARGO_PKG_VERSION"));
     assert!(value["weights_folder"].as_str().unwrap().starts_with(dir.path().to_str().unwrap()));
 }

@@ -27,7 +27,8 @@ fn fscoco_mini_trains_and_evaluates_on_both_splits() {
     let data = data.to_str().unwrap();
     let dir = Dir::new();
     let narrow = ["--encoder", "convnext:1-1-1-1:8-16-24-32", "--init", "random"];
-    let sizes = ["--layer-scale", "0.5", "--image-size", "48", "--lr", "0.003", "--batch-size", "25"];
+    let sizes =
+        ["--layer-scale", "0.5", "--image-size", "48", "--lr", "0.003", "--batch-size", "25"];
     for (split, run, queries) in [(None, "normal", 100), (Some("--val-unseen"), "unseen", 90)] {
         let mut args = vec!["train", data, "--no-cuda", "--epochs", "4", "--run-dir", run];
         args.extend(narrow.iter().chain(&sizes));

@@ -65,7 +65,17 @@ fn the_same_seed_gives_the_same_run_whatever_the_threads() {
     let dir = Dir::new();
     dir.fscoco();
     let weights = |name: &str, threads: &str, seed: &str| {
-        dir.run(&train_args(&["--epochs", "1", "--run-dir", name, "--threads", threads, "--seed", seed])).ok();
+        dir.run(&train_args(&[
+            "--epochs",
+            "1",
+            "--run-dir",
+            name,
+            "--threads",
+            threads,
+            "--seed",
+            seed,
+        ]))
+        .ok();
         std::fs::read(dir.join(&format!("{name}/checkpoints/step-000000003.safetensors"))).unwrap()
     };
     let first = weights("a", "1", "3");

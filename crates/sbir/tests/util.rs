@@ -7,18 +7,18 @@ use std::process::{Command, Output, Stdio};
 use image::{Rgb, RgbImage};
 
 /// Architecture of the tests: a step takes milliseconds.
-pub const NARROW: &str = "convnext:1-1-1-1:4-6-8-10";
+pub(crate) const NARROW: &str = "convnext:1-1-1-1:4-6-8-10";
 
 /// A temporary working folder.
-pub struct Dir {
+pub(crate) struct Dir {
     folder: tempfile::TempDir,
 }
 
 /// What a command left behind.
-pub struct Ran {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl From<Output> for Ran {
@@ -34,7 +34,7 @@ impl From<Output> for Ran {
 impl Ran {
     /// Asserts success and gives standard output.
     #[track_caller]
-    pub fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self.stdout
     }
@@ -42,7 +42,7 @@ impl Ran {
     /// Asserts a failure with `code`, one `error: …` line that holds every one of `parts`, and no
     /// panic. Gives the line.
     #[track_caller]
-    pub fn fails(self, code: i32, parts: &[&str]) -> String {
+    pub(crate) fn fails(self, code: i32, parts: &[&str]) -> String {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         let errors: Vec<&str> =
@@ -56,30 +56,30 @@ impl Ran {
 }
 
 impl Dir {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn join(&self, name: &str) -> PathBuf {
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.join(name)).unwrap()
     }
 
     /// Files and folders here, by name.
-    pub fn list(&self, name: &str) -> Vec<String> {
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.join(name))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -89,7 +89,7 @@ impl Dir {
     }
 
     /// The binary with arguments, in this folder, on the CPU, with a cache folder of its own.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sbir"));
         command
             .args(args)
@@ -100,20 +100,21 @@ impl Dir {
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.command(args).output().unwrap().into()
     }
 
     /// A small FS-COCO in `fscoco`: 12 users with two pairs each. One pair of each is in
     /// `val_normal.txt`; users 9 to 12 are in `val_unseen_user.txt`.
-    pub fn fscoco(&self) {
+    pub(crate) fn fscoco(&self) {
         let (mut normal, mut unseen) = (String::new(), String::new());
         for user in 1..=12u32 {
             for k in 0..2 {
                 let id = 1000 * user + k;
                 let hue = (user * 37 + k * 101) % 256;
                 let (x, y) = (8 + (user * 5) % 30, 6 + (user * 11 + k * 20) % 36);
-                let mut photo = RgbImage::from_pixel(80, 60, Rgb([hue as u8, 200, 255 - hue as u8]));
+                let mut photo =
+                    RgbImage::from_pixel(80, 60, Rgb([hue as u8, 200, 255 - hue as u8]));
                 let mut sketch = RgbImage::from_pixel(64, 64, Rgb([255, 255, 255]));
                 for i in 0..16 {
                     for j in 0..16 {
@@ -141,7 +142,7 @@ impl Dir {
     }
 
     /// Trains one epoch on [`Self::fscoco`] into `run`, for tests that need a checkpoint.
-    pub fn train(&self) -> PathBuf {
+    pub(crate) fn train(&self) -> PathBuf {
         self.fscoco();
         self.run(&self::train_args(&["--run-dir", "run", "--epochs", "1"])).ok();
         self.join("run/model.safetensors")
@@ -149,7 +150,7 @@ impl Dir {
 }
 
 /// Arguments of a short training, and more.
-pub fn train_args<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn train_args<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["train", "--no-cuda", "--encoder", NARROW, "--init", "random"];
     args.extend(["--layer-scale", "0.5", "--image-size", "32", "--batch-size", "4"]);
     args.extend(["--threads", "2"]);

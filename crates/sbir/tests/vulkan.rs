@@ -15,7 +15,10 @@ fn swiftshader() -> bool {
     if Path::new(SWIFTSHADER).exists() {
         return true;
     }
-    assert!(std::env::var_os("CI").is_none(), "{SWIFTSHADER} is missing: install Debian's chromium");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{SWIFTSHADER} is missing: install Debian's chromium"
+    );
     eprintln!("skipped: {SWIFTSHADER} is missing");
     false
 }
@@ -30,16 +33,14 @@ fn a_training_step_on_vulkan_agrees_with_the_cpu() {
     let losses = |device: &str| -> Vec<f64> {
         let mut args = train_args(&["--epochs", "1", "--run-dir", device, "--device", device]);
         args.retain(|arg| *arg != "--no-cuda");
-        let ran: crate::util::Ran = dir
-            .command(&args)
-            .env("VK_DRIVER_FILES", SWIFTSHADER)
-            .output()
-            .unwrap()
-            .into();
+        let ran: crate::util::Ran =
+            dir.command(&args).env("VK_DRIVER_FILES", SWIFTSHADER).output().unwrap().into();
         ran.ok();
         dir.read(&format!("{device}/metrics.jsonl"))
             .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64())
+            .filter_map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64()
+            })
             .collect()
     };
     let (cpu, vulkan) = (losses("cpu"), losses("vulkan:0"));

@@ -185,11 +185,15 @@ fn sketchy_by_class_and_instance() {
     let dataset = folder.open(&auto()).unwrap();
     assert_eq!(dataset.kind, DatasetKind::Sketchy);
     assert_eq!((dataset.train.len(), dataset.validation.len()), (36, 4));
-    let pair = &dataset.train.pairs[0];
-    let photo = &dataset.train.photos[pair.photo];
-    assert_eq!(pair.group.as_deref(), Some("ant"));
-    assert_eq!((photo.id.as_str(), photo.label), ("ant/n010_5", None));
-    assert!(photo.path.ends_with("256x256/photo/tx_000000000000/ant/n010_5.jpg"));
+    for pair in &dataset.train.pairs {
+        let photo = &dataset.train.photos[pair.photo];
+        let class = pair.group.as_deref().unwrap();
+        assert!(pair.id.starts_with(&format!("{}-", photo.id)), "{pair:?}");
+        assert_eq!(photo.label, None);
+        let stem = photo.id.strip_prefix(&format!("{class}/")).unwrap();
+        let path = format!("256x256/photo/tx_000000000000/{class}/{stem}.jpg");
+        assert_eq!(photo.path, folder.path().join(path));
+    }
 
     folder.write("256x256/testset.txt", "ant/n03_5.jpg\nbee/n04_5.jpg\n");
     let dataset = folder.open(&auto()).unwrap();

@@ -43,8 +43,8 @@ impl Folder {
 }
 
 const STROKES: &str = r#"[
-    {"timestamp": 0.0, "coordinates": [0.1, 0.5], "pen_state": [0, 1, 0]},
-    {"timestamp": 0.1, "coordinates": [0.9, 0.5], "pen_state": [1, 0, 0]}
+    {"timestamp": 0.0, "coordinates": [0.1, 0.52], "pen_state": [0, 1, 0]},
+    {"timestamp": 0.1, "coordinates": [0.9, 0.52], "pen_state": [1, 0, 0]}
 ]"#;
 
 /// Users 2 and 10 with three pairs each, one of each in the normal split, user 10 unseen.
@@ -144,8 +144,8 @@ fn strokes_come_from_raw_data_first() {
 fn points_off_the_canvas_and_an_open_last_stroke_are_no_fault() {
     let folder = fscoco("");
     let open_stroke = r#"[
-        {"timestamp": 0.0, "coordinates": [-0.25, 0.5], "pen_state": [0, 1, 0]},
-        {"timestamp": 0.1, "coordinates": [1.25, 0.5], "pen_state": [0, 1, 0]}
+        {"timestamp": 0.0, "coordinates": [-0.25, 0.52], "pen_state": [0, 1, 0]},
+        {"timestamp": 0.1, "coordinates": [1.25, 0.52], "pen_state": [0, 1, 0]}
     ]"#;
     let path = folder.write("raw_data/2/000000000030.json", open_stroke);
     let values = Transform::origin(32).load_sketch(&SketchSource::StrokeFile(path)).unwrap();

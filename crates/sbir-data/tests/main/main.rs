@@ -7,3 +7,4 @@ mod fscoco;
 mod parity;
 mod pictures;
 mod real;
+mod zz_speed;

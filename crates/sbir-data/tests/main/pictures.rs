@@ -130,7 +130,7 @@ fn exif_turns_only_when_asked() {
 
 #[test]
 fn strokes_are_rendered_at_the_size_of_the_input() {
-    let stroke = Stroke { points: vec![[0.0, 50.0], [100.0, 50.0]], times: None };
+    let stroke = Stroke { points: vec![[0.0, 52.0], [100.0, 52.0]], times: None };
     let sketch = Sketch::new([100.0, 100.0], vec![stroke]).unwrap();
     let values = plain(32).load_sketch(&SketchSource::Strokes(Arc::new(sketch))).unwrap();
     assert_eq!(values.len(), 3 * 32 * 32);

@@ -152,7 +152,8 @@ pub fn forward(
         }
     }
     let [batch, channels, height, width] = x.dims();
-    let pooled = x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels]);
+    let pooled =
+        x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels]);
     let embedding = match config.head {
         Head::Pool => pooled,
         Head::Projection { width } => {

@@ -1,5 +1,6 @@
 //! What can go wrong with weights, each as one line that names the file and the remedy.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -190,66 +191,9 @@ pub enum Error {
         /// What is out of range.
         detail: String,
     },
-    /// The model needs a tensor that the file does not have.
-    #[error(
-        "{}: no tensor {key} (expected with shape {expected:?}){}{}; choose the encoder that the \
-         file was trained with{}",
-        path.display(), nearest_text(nearest.as_deref()), more_text(*more), hint_text(hint.as_deref())
-    )]
-    MissingKey {
-        /// The file.
-        path: PathBuf,
-        /// The tensor in the file's own naming.
-        key: String,
-        /// The shape that the model expects.
-        expected: Vec<usize>,
-        /// The most similar name in the file.
-        nearest: Option<String>,
-        /// Further differences between file and model.
-        more: usize,
-        /// What the file holds, where that can be told.
-        hint: Option<String>,
-    },
-    /// The file has a tensor for which the model has no place.
-    #[error(
-        "{}: unexpected tensor {key} (shape {found:?}){}{}; choose the encoder that the file was \
-         trained with{}",
-        path.display(), nearest_text(nearest.as_deref()), more_text(*more), hint_text(hint.as_deref())
-    )]
-    UnexpectedKey {
-        /// The file.
-        path: PathBuf,
-        /// The tensor in the file's own naming.
-        key: String,
-        /// Its shape in the file.
-        found: Vec<usize>,
-        /// The most similar name that the model has, in the file's naming.
-        nearest: Option<String>,
-        /// Further differences between file and model.
-        more: usize,
-        /// What the file holds, where that can be told.
-        hint: Option<String>,
-    },
-    /// A tensor of another size than the model's.
-    #[error(
-        "{}: {key} has shape {found:?}, expected {expected:?}{}; choose the encoder that the file \
-         was trained with{}",
-        path.display(), more_text(*more), hint_text(hint.as_deref())
-    )]
-    WrongShape {
-        /// The file.
-        path: PathBuf,
-        /// The tensor in the file's own naming.
-        key: String,
-        /// The shape that the model expects.
-        expected: Vec<usize>,
-        /// The shape in the file.
-        found: Vec<usize>,
-        /// Further differences between file and model.
-        more: usize,
-        /// What the file holds, where that can be told.
-        hint: Option<String>,
-    },
+    /// File and model differ in a key or a shape.
+    #[error("{0}")]
+    Mismatch(Box<Mismatch>),
     /// A parameter for which a naming has no name.
     #[error("{key} has no name under {scheme}; convert without it or to another naming")]
     NoName {
@@ -322,20 +266,60 @@ pub enum Error {
     },
 }
 
-fn nearest_text(nearest: Option<&str>) -> String {
-    nearest.map(|key| format!("; the nearest is {key}")).unwrap_or_default()
+/// The first difference between a file and a model: a missing key (`found` is `None`), an unexpected
+/// one (`expected` is `None`) or a wrong shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The file.
+    pub path: PathBuf,
+    /// The tensor in the file's own naming.
+    pub key: String,
+    /// The shape that the model expects.
+    pub expected: Option<Vec<usize>>,
+    /// The shape in the file.
+    pub found: Option<Vec<usize>>,
+    /// The most similar key: of the file for a missing key, of the model for an unexpected one.
+    pub nearest: Option<String>,
+    /// Further differences.
+    pub more: usize,
+    /// What the file holds, where it is a ConvNeXt of another size.
+    pub hint: Option<String>,
 }
 
-fn more_text(more: usize) -> String {
-    match more {
-        0 => String::new(),
-        1 => " (and 1 more difference)".to_owned(),
-        more => format!(" (and {more} more differences)"),
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, key, expected, found, nearest, more, hint } = self;
+        write!(f, "{}: ", path.display())?;
+        match (expected, found) {
+            (Some(expected), Some(found)) => {
+                write!(f, "{key} has shape {found:?}, expected {expected:?}")?;
+            }
+            (Some(expected), None) => {
+                write!(f, "no tensor {key} (expected with shape {expected:?})")?;
+            }
+            (None, found) => {
+                write!(f, "unexpected tensor {key}")?;
+                if let Some(found) = found {
+                    write!(f, " (shape {found:?})")?;
+                }
+            }
+        }
+        f.write_str(&nearest_text(nearest.as_deref()))?;
+        match more {
+            0 => {}
+            1 => f.write_str(" (and 1 more difference)")?,
+            more => write!(f, " (and {more} more differences)")?,
+        }
+        f.write_str("; choose the encoder that the file was trained with")?;
+        match hint {
+            Some(hint) => write!(f, ": {hint}"),
+            None => Ok(()),
+        }
     }
 }
 
-fn hint_text(hint: Option<&str>) -> String {
-    hint.map(|hint| format!(": {hint}")).unwrap_or_default()
+fn nearest_text(nearest: Option<&str>) -> String {
+    nearest.map(|key| format!("; the nearest is {key}")).unwrap_or_default()
 }
 
 /// Text from a file for a message: control characters escaped, cut after 120 characters.

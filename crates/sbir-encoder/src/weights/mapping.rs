@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::architecture::Architecture;
-use super::error::{Error, shown};
+use super::error::{Error, Mismatch, shown};
 use super::names::{Layer, Parameter, Part, Role, Scheme, canonical_shape};
 use super::nearest::nearest;
 use super::state_dict::StateDict;
@@ -191,8 +191,8 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// [`Error::WrongShape`], [`Error::MissingKey`] or [`Error::UnexpectedKey`] for the first
-    /// difference in the order of the model, naming keys as the file does.
+    /// [`Error::Mismatch`] for the first difference in the order of the model, naming keys as the
+    /// file does.
     pub fn check(&self, expected: &[(String, Vec<usize>)]) -> Result<(), Error> {
         let names: HashSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
         let extra: Vec<&(String, Vec<usize>)> = self
@@ -212,13 +212,10 @@ impl Mapping {
             .filter(|(_, shape, found)| found.is_none_or(|(_, found)| found != *shape))
             .collect();
 
-        let path = self.path.clone();
-        let more = (differing.len() + extra.len()).saturating_sub(1);
-        let hint = self.hint(expected);
-        match (differing.first(), extra.first()) {
+        let (key, expected_shape, found, nearest) = match (differing.first(), extra.first()) {
+            (None, None) => return Ok(()),
             (Some(&(_, expected, Some((key, found)))), _) => {
-                let (key, expected, found) = (shown(key), expected.clone(), found.clone());
-                Err(Error::WrongShape { path, key, expected, found, more, hint })
+                (key.clone(), Some(expected), Some(found), None)
             }
             (Some(&(name, expected, None)), _) => {
                 let key = self.key_for(name);
@@ -226,18 +223,24 @@ impl Mapping {
                 let nearest = nearest(&key, self.unexpected.iter().map(|(name, _)| name.as_str()))
                     .or_else(|| nearest(&key, self.names.iter().map(String::as_str)))
                     .map(shown);
-                let (key, expected) = (shown(&key), expected.clone());
-                Err(Error::MissingKey { path, key, expected, nearest, more, hint })
+                (key, Some(expected), None, nearest)
             }
             (None, Some((key, found))) => {
                 let known: Vec<String> =
                     expected.iter().map(|(name, _)| self.key_for(name)).collect();
                 let nearest = nearest(key, known.iter().map(String::as_str)).map(shown);
-                let (key, found) = (shown(key), found.clone());
-                Err(Error::UnexpectedKey { path, key, found, nearest, more, hint })
+                (key.clone(), None, Some(found), nearest)
             }
-            (None, None) => Ok(()),
-        }
+        };
+        Err(Error::Mismatch(Box::new(Mismatch {
+            path: self.path.clone(),
+            key: shown(&key),
+            expected: expected_shape.cloned(),
+            found: found.cloned(),
+            nearest,
+            more: differing.len() + extra.len() - 1,
+            hint: self.hint(expected),
+        })))
     }
 
     /// The key that the file would have for a canonical name; the name itself where its naming

@@ -23,7 +23,7 @@ mod write;
 mod zip;
 
 pub use architecture::Architecture;
-pub use error::Error;
+pub use error::{Error, Mismatch};
 pub use names::{Mapping, Scheme};
 pub use pth::save_pth;
 pub use state_dict::{Format, StateDict};

@@ -328,16 +328,14 @@ fn same_strides(view: &View, strides: &[usize]) -> bool {
 }
 
 fn extend_f32(values: &mut Vec<f32>, bytes: &[u8], dtype: DType) {
+    fn each<const N: usize>(values: &mut Vec<f32>, bytes: &[u8], value: fn([u8; N]) -> f32) {
+        values.extend(bytes.as_chunks().0.iter().map(|&bytes| value(bytes)));
+    }
     match dtype {
-        DType::F32 => values.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
-        DType::F64 => {
-            values.extend(bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32));
-        }
-        DType::F16 => {
-            values.extend(bytes.as_chunks().0.iter().map(|b| half::f16::from_le_bytes(*b).to_f32()))
-        }
-        DType::BF16 => values
-            .extend(bytes.as_chunks().0.iter().map(|b| half::bf16::from_le_bytes(*b).to_f32())),
+        DType::F32 => each(values, bytes, f32::from_le_bytes),
+        DType::F64 => each(values, bytes, |bytes| f64::from_le_bytes(bytes) as f32),
+        DType::F16 => each(values, bytes, |bytes| half::f16::from_le_bytes(bytes).to_f32()),
+        DType::BF16 => each(values, bytes, |bytes| half::bf16::from_le_bytes(bytes).to_f32()),
         // Refused by `read_f32` before anything is read.
         _ => {}
     }

@@ -41,6 +41,12 @@ fn image(pair: u64, kind: Kind, height: usize, width: usize) -> Vec<f32> {
 }
 
 /// Pictures of pairs `first..first + count`, `[count, 3, height, width]`.
-pub(crate) fn images(first: u64, count: usize, kind: Kind, height: usize, width: usize) -> Vec<f32> {
+pub(crate) fn images(
+    first: u64,
+    count: usize,
+    kind: Kind,
+    height: usize,
+    width: usize,
+) -> Vec<f32> {
     (first..first + count as u64).flat_map(|pair| image(pair, kind, height, width)).collect()
 }

@@ -159,7 +159,7 @@ fn respond(
 
 /// A file of 300,000 bytes and the name that goes with its SHA-256.
 fn file() -> (Vec<u8>, String) {
-    let content: Vec<u8> = (0..300_000u64).map(|i| (i * i >> 7) as u8).collect();
+    let content: Vec<u8> = (0..300_000u64).map(|i| ((i * i) >> 7) as u8).collect();
     let name = format!("convnext_test-{}.pth", digits(&content));
     (content, name)
 }

@@ -2,6 +2,7 @@
 //! file has bytes.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
@@ -9,10 +10,15 @@ use sbir_encoder::weights::{StateDict, TensorValues, names, save_pth, save_safet
 
 use super::golden;
 
+/// One file for each test, written over and over.
+fn scratch() -> PathBuf {
+    static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
+    FOLDER.path().join(format!("{:?}", std::thread::current().id()))
+}
+
 /// Opens the bytes and reads every tensor, as a caller would.
 fn exercise(bytes: &[u8]) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("w");
+    let path = scratch();
     fs_err::write(&path, bytes).unwrap();
     match StateDict::open(&path) {
         Ok(dict) => {
@@ -155,8 +161,7 @@ proptest! {
                 TensorValues::new(format!("layer {number}.\"é\"\n"), shape.clone(), values)
             })
             .collect();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("w");
+        let path = scratch();
         save_safetensors(&path, &tensors, &BTreeMap::new()).unwrap();
         check_read_back(&path, &tensors);
         save_pth(&path, &tensors).unwrap();
@@ -167,12 +172,31 @@ proptest! {
     }
 }
 
-fn check_read_back(path: &std::path::Path, tensors: &[TensorValues]) {
+fn check_read_back(path: &Path, tensors: &[TensorValues]) {
     let dict = StateDict::open(path).unwrap();
     assert_eq!(dict.len(), tensors.len());
     for tensor in tensors {
         assert_eq!(dict.get(&tensor.name).unwrap().shape(), tensor.shape);
         assert_eq!(dict.read_f32(&tensor.name).unwrap(), tensor.values);
+    }
+}
+
+/// Damage to what is already refused would test nothing.
+#[test]
+fn the_undamaged_checkpoints_are_read_whole() {
+    for bytes in SEEDS.iter() {
+        let path = scratch();
+        fs_err::write(&path, bytes).unwrap();
+        let dict = StateDict::open(&path).unwrap();
+        let floats: Vec<&str> = dict
+            .iter()
+            .filter(|(_, entry)| entry.dtype().is_float())
+            .map(|(name, _)| name)
+            .collect();
+        assert!(!floats.is_empty());
+        for name in floats {
+            dict.read_f32(name).unwrap();
+        }
     }
 }
 

@@ -15,13 +15,13 @@ use serde::Deserialize;
 use crate::error::{Error, Problem};
 use crate::format::ndjson::{self, Records};
 use crate::format::numbers::Bounded;
-use crate::geometry::Affine;
+use crate::geometry::Bounds;
 use crate::sketch::{MAX_POINTS, MAX_STROKES, Sketch, Stroke};
 
 /// Side of the canvas.
 pub const CANVAS: f32 = 256.0;
 /// Length of the drawing's longer axis.
-const EXTENT: f32 = 255.0;
+const EXTENT: f64 = 255.0;
 
 /// One drawing.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,14 +82,19 @@ fn stroke(index: usize, axes: Vec<Bounded<f32, MAX_POINTS>>) -> Result<Stroke, P
     Ok(Stroke { points, times: times.map(seconds) })
 }
 
-/// Brings a raw drawing into the frame of the simplified ones.
+/// Brings a raw drawing into the frame of the simplified ones. In double precision, in which no
+/// difference of two coordinates overflows.
 fn align(sketch: &mut Sketch) {
-    let Some(bounds) = sketch.bounds() else { return };
-    let extent = bounds.width().max(bounds.height());
-    // A dot has no size to scale, and an extent beyond all screens would lose every digit.
-    let scale = if extent > 0.0 && extent.is_finite() { EXTENT / extent } else { 1.0 };
-    let [x, y] = bounds.min;
-    sketch.transform(&Affine::translate(-x, -y).then(&Affine::scale(scale, scale)));
+    let Some(Bounds { min, max }) = sketch.bounds() else { return };
+    let extent = [0, 1].map(|axis| f64::from(max[axis]) - f64::from(min[axis]));
+    let extent = extent[0].max(extent[1]);
+    // A dot has no size to scale.
+    let scale = if extent > 0.0 { EXTENT / extent } else { 1.0 };
+    for point in sketch.strokes.iter_mut().flat_map(|stroke| &mut stroke.points) {
+        for axis in 0..2 {
+            point[axis] = ((f64::from(point[axis]) - f64::from(min[axis])) * scale) as f32;
+        }
+    }
 }
 
 /// The drawings of a file, one after the other.

@@ -62,8 +62,7 @@ fn reference(path: &Path, like: &Parameters, prefix: &str) -> BTreeMap<String, V
 fn relative(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let square = |x: f64| x * x;
-    let difference: f64 =
-        found.iter().zip(expected).map(|(a, b)| square(f64::from(a - b))).sum();
+    let difference: f64 = found.iter().zip(expected).map(|(a, b)| square(f64::from(a - b))).sum();
     let size: f64 = expected.iter().map(|b| square(f64::from(*b))).sum();
     (difference / size).sqrt()
 }

@@ -3,6 +3,7 @@
 //! Short help is the first line of each text here, long help all of it; completions and the man page
 //! come from the same list.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -11,6 +12,8 @@ use clap_complete::Shell;
 use sbir_data::{DatasetKind, SketchKind};
 use sbir_encoder::DeviceChoice;
 use sbir_encoder::weights::Scheme;
+use sbir_sketch::LineStyle;
+use sbir_train::Augmentation;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -22,6 +25,7 @@ const STYLES: Styles = Styles::styled()
 #[derive(Debug, Parser)]
 #[command(name = "sbir", version, styles = STYLES, max_term_width = 100)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(args_override_self = true)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 after Ctrl-C.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -179,12 +183,23 @@ pub(crate) struct TrainArgs {
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     pub(crate) image_size: Option<usize>,
 
+    /// How strokes are drawn: fscoco, or a line width as a share of the side [default: fscoco]
+    #[arg(long, value_name = "STYLE")]
+    pub(crate) line: Option<LineStyle>,
+
     /// Probability of dropping the last block's branch for a sample [default: 0.4]
     ///
     /// Grows linearly from 0 at the first block (torchvision's stochastic_depth_prob); 0.4 is
     /// convnext_small's.
     #[arg(long, value_name = "P")]
     pub(crate) stochastic_depth: Option<f64>,
+
+    /// How training pictures are changed: none or light [default: none]
+    ///
+    /// `light` turns, scales and moves each sketch a little. It helps small sets; the origin changes
+    /// nothing.
+    #[arg(long, value_name = "HOW")]
+    pub(crate) augment: Option<Augmentation>,
 
     /// Pairs that are in memory with a graph at once [default: by size]
     ///
@@ -240,8 +255,8 @@ pub(crate) struct EvalArgs {
 
     /// Checkpoint [default: models/model_normal.pth, with --val-unseen models/model_unseen.pth]
     #[arg(long, visible_alias = "model-path", alias = "model_path", value_name = "PATH",
-          value_hint = ValueHint::FilePath)]
-    pub(crate) model: Option<PathBuf>,
+          value_parser = clap::value_parser!(OsString), value_hint = ValueHint::FilePath)]
+    pub(crate) model: Option<OsString>,
 
     #[command(flatten)]
     pub(crate) pairs: DataArgs,
@@ -253,6 +268,10 @@ pub(crate) struct EvalArgs {
     /// Side that pictures are resized to [default: as the checkpoint says, else 224]
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     pub(crate) image_size: Option<usize>,
+
+    /// How strokes are drawn: fscoco, or a line width as a share of the side [default: as the checkpoint says]
+    #[arg(long, value_name = "STYLE")]
+    pub(crate) line: Option<LineStyle>,
 
     /// Where the report goes
     #[arg(long, value_name = "FILE", default_value = "result.html", value_hint = ValueHint::FilePath)]
@@ -323,6 +342,10 @@ pub(crate) struct EmbedArgs {
     /// Side that pictures are resized to [default: as the checkpoint says, else 224]
     #[arg(long, alias = "image_size", value_name = "PIXELS")]
     pub(crate) image_size: Option<usize>,
+
+    /// How strokes are drawn: fscoco, or a line width as a share of the side [default: as the checkpoint says]
+    #[arg(long, value_name = "STYLE")]
+    pub(crate) line: Option<LineStyle>,
 
     /// Leave pictures as their file stores them, without the camera's rotation, as train and eval do
     #[arg(long)]

@@ -65,11 +65,8 @@ pub(crate) fn prepare(
     };
     // Fails only where a pool exists already, which nothing here makes before this.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-    let choice = if args.no_cuda {
-        DeviceChoice::Cpu
-    } else {
-        args.device.or(or).unwrap_or_default()
-    };
+    let choice =
+        if args.no_cuda { DeviceChoice::Cpu } else { args.device.or(or).unwrap_or_default() };
     if choice == DeviceChoice::Cpu {
         return Ok((Selected::cpu("asked for"), threads));
     }

@@ -65,7 +65,11 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     }
     output::line(&format!("sbir {}", report.version))?;
     output::line(&format!("features:       {}", report.features.join(", ")))?;
-    output::line(&format!("cpu:            {} cores, {}", report.cores, report.cpu_features.join(" ")))?;
+    output::line(&format!(
+        "cpu:            {} cores, {}",
+        report.cores,
+        report.cpu_features.join(" ")
+    ))?;
     output::line(&format!("--device auto:  {} ({})", report.device, report.reason))?;
     for adapter in &report.adapters {
         output::line(&format!("adapter:        {} ({})", adapter.choice, adapter.kind))?;
@@ -73,7 +77,9 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     for (name, folder) in
         [("weights folder", &report.weights_folder), ("kernel folder", &report.kernel_folder)]
     {
-        let shown = folder.as_ref().map_or("none: set SBIR_CACHE".into(), |path| path.display().to_string());
+        let shown = folder
+            .as_ref()
+            .map_or("none: set SBIR_CACHE".into(), |path| path.display().to_string());
         output::line(&format!("{:<15} {shown}", format!("{name}:")))?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use fs_err as fs;
 use sbir_data::{Orientation, SketchSource, image_batches};
-use sbir_encoder::{Encoder, Preprocessing};
+use sbir_encoder::Encoder;
 use sbir_eval::atomic::write_atomically;
 use sbir_eval::npy::NpyWriter;
 use serde::Serialize;
@@ -26,16 +26,14 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<(), Failure> {
         expand(path, &mut paths)?;
     }
     if paths.is_empty() {
-        return Err(anyhow::anyhow!("no pictures in the folders given; name files or other folders").into());
+        return Err(anyhow::anyhow!(
+            "no pictures in the folders given; name files or other folders"
+        )
+        .into());
     }
     let (selected, threads) = compute::prepare(&args.compute, None)?;
-    let mut encoder = Encoder::load(&args.model, &selected.device)?.encoder;
-    if let Some(image_size) = args.image_size {
-        let checked =
-            Preprocessing::origin(image_size).map_err(|error| Failure::Usage(error.to_string()))?;
-        let preprocessing = Preprocessing { image_size: checked.image_size, ..encoder.preprocessing() };
-        encoder = encoder.with_preprocessing(preprocessing);
-    }
+    let encoder = Encoder::load(&args.model, &selected.device)?.encoder;
+    let encoder = pairs::adjust(encoder, args.image_size, args.line.as_ref())?;
     let orientation = if args.no_exif { Orientation::Ignore } else { Orientation::Exif };
     let alpha = pairs::alpha(args.origin_pixels);
     let transform = pairs::transform(encoder.preprocessing(), alpha, orientation);
@@ -71,13 +69,8 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<(), Failure> {
     if !skipped.is_empty() {
         output::note(&format!("{} of {} files were skipped", skipped.len(), paths.len()));
     }
-    let done = Done {
-        embedded,
-        width: encoder.width(),
-        skipped,
-        vectors: &args.out,
-        names: &names_path,
-    };
+    let done =
+        Done { embedded, width: encoder.width(), skipped, vectors: &args.out, names: &names_path };
     if args.json {
         output::json(&done)
     } else {

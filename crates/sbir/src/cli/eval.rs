@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use sbir_data::{Orientation, PairSet};
-use sbir_encoder::{Encoder, Preprocessing};
+use sbir_encoder::Encoder;
 use sbir_eval::atomic::write_atomically;
 use sbir_train::{Evaluation, evaluate};
 use serde::Serialize;
@@ -22,21 +22,16 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     if args.temp == Some(0.0) {
         return Err(Failure::Usage("--temp takes a number above 0".to_owned()));
     }
+    report::check_place(&args.html)?;
     let model = model_path(args);
     let options = pairs::open_options(&args.pairs, args.seed);
     let dataset = pairs::open_and_tell(&args.data, &options)?;
     let set = dataset.evaluation_set()?;
     let (selected, threads) = compute::prepare(&args.compute, None)?;
     let loaded = Encoder::load(&model, &selected.device)?;
-    let mut encoder = loaded.encoder;
-    if let Some(image_size) = args.image_size {
-        let checked =
-            Preprocessing::origin(image_size).map_err(|error| Failure::Usage(error.to_string()))?;
-        let preprocessing = Preprocessing { image_size: checked.image_size, ..encoder.preprocessing() };
-        encoder = encoder.with_preprocessing(preprocessing);
-    }
+    let encoder = pairs::adjust(loaded.encoder, args.image_size, args.line.as_ref())?;
     let known = loaded.card.map(|card| card.trained_on).unwrap_or_default();
-    let seen = if known.is_empty() { 0 } else { seen_in_training(set, &known, threads)? };
+    let seen = if known.is_empty() { 0 } else { seen_in_training(set, &known)? };
     if seen > 0 {
         output::note(&format!(
             "warning: {seen} of {} photos were trained on by this checkpoint: the numbers say \
@@ -67,9 +62,13 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
             trained_on_photos: seen,
         })?;
     } else {
-        output::line(evaluation.summary.lines().trim_end_matches('\n'))?;
+        output::line(&evaluation.summary.lines())?;
     }
-    report::write(&args.html, set, &evaluation, args.embed_images)?;
+    let facts = vec![
+        ("model".to_owned(), model.display().to_string()),
+        ("split".to_owned(), dataset.split.clone()),
+    ];
+    report::write(&args.html, set, &evaluation, facts, args.embed_images)?;
     if let Some(path) = &args.ranks {
         write_ranks(path, set, &evaluation)?;
     }
@@ -90,16 +89,16 @@ struct Report<'a> {
 
 /// The origin's choice where no path is given; an empty one counts as none.
 fn model_path(args: &EvalArgs) -> PathBuf {
-    let given = args.model.clone().filter(|path| !path.as_os_str().is_empty());
-    given.unwrap_or_else(|| {
+    let given = args.model.as_ref().filter(|path| !path.is_empty());
+    given.map(PathBuf::from).unwrap_or_else(|| {
         let name = if args.pairs.val_unseen { "model_unseen.pth" } else { "model_normal.pth" };
         Path::new("models").join(name)
     })
 }
 
-fn seen_in_training(set: &PairSet, known: &[String], threads: usize) -> Result<usize, Failure> {
+fn seen_in_training(set: &PairSet, known: &[String]) -> Result<usize, Failure> {
     let known: std::collections::HashSet<&str> = known.iter().map(String::as_str).collect();
-    let found = report::digests(set, threads)?;
+    let found = report::digests(set)?;
     Ok(found.iter().filter(|digest| known.contains(digest.as_str())).count())
 }
 

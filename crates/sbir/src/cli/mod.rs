@@ -20,7 +20,6 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
-use failure::Failure;
 
 /// Parses, runs, and turns the outcome into an exit code: 0 done, 1 failed, 2 wrong usage, 130 after
 /// Ctrl-C.

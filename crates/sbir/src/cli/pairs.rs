@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use sbir_data::{Alpha, Dataset, Filter, OpenOptions, Orientation, Transform, open};
-use sbir_encoder::{Interpolation, Preprocessing};
+use sbir_encoder::{Encoder, Interpolation, Preprocessing};
+use sbir_sketch::LineStyle;
 
 use super::args::DataArgs;
+use super::failure::Failure;
 use super::output;
 
 /// Options for [`open`] as typed.
@@ -19,7 +21,10 @@ pub(crate) fn open_options(args: &DataArgs, seed: u64) -> OpenOptions {
 }
 
 /// Opens a dataset and says on standard error what was found.
-pub(crate) fn open_and_tell(root: &Path, options: &OpenOptions) -> Result<Dataset, sbir_data::Error> {
+pub(crate) fn open_and_tell(
+    root: &Path,
+    options: &OpenOptions,
+) -> Result<Dataset, sbir_data::Error> {
     let dataset = open(root, options)?;
     output::note(&format!(
         "{}: {} layout, {} pairs to train on, {} to validate on ({})",
@@ -50,6 +55,10 @@ pub(crate) fn transform(
         },
         orientation,
         alpha,
+        line: match preprocessing.line_width {
+            Some(width) => LineStyle::Antialiased { width },
+            None => LineStyle::FsCoco,
+        },
         ..Transform::origin(preprocessing.image_size)
     }
 }
@@ -59,3 +68,33 @@ pub(crate) fn alpha(origin_pixels: bool) -> Alpha {
     if origin_pixels { Alpha::OriginPixels } else { Alpha::OverWhite }
 }
 
+/// A preprocessing with what was typed put in place of what a checkpoint or the origin says.
+pub(crate) fn adjusted(
+    preprocessing: Preprocessing,
+    image_size: Option<usize>,
+    line: Option<&LineStyle>,
+) -> Result<Preprocessing, Failure> {
+    let mut adjusted = preprocessing;
+    if let Some(image_size) = image_size {
+        let checked = Preprocessing::origin(image_size);
+        adjusted.image_size =
+            checked.map_err(|error| Failure::Usage(error.to_string()))?.image_size;
+    }
+    if let Some(line) = line {
+        adjusted.line_width = match line {
+            LineStyle::Antialiased { width } => Some(*width),
+            LineStyle::FsCoco => None,
+        };
+    }
+    Ok(adjusted)
+}
+
+/// An encoder whose pictures are prepared as typed, else as its checkpoint says.
+pub(crate) fn adjust(
+    encoder: Encoder,
+    image_size: Option<usize>,
+    line: Option<&LineStyle>,
+) -> Result<Encoder, Failure> {
+    let preprocessing = adjusted(encoder.preprocessing(), image_size, line)?;
+    Ok(encoder.with_preprocessing(preprocessing))
+}

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use sbir_data::{Orientation, mix};
-use sbir_encoder::weights::fetch::{self, FetchOptions, Pretrained};
 use sbir_encoder::weights::Scheme;
+use sbir_encoder::weights::fetch::{self, FetchOptions, Pretrained};
 use sbir_encoder::{ConvNextConfig, Encoder, NORM_EPSILON, Preprocessing};
 use sbir_train::{
     AdamConfig, EpochEvent, Init, Monitor, Outcome, RunDir, StepEvent, TrainConfig, Trainer,
@@ -26,6 +26,7 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
         None => fresh(&args)?,
     };
     config.validate().map_err(|error| Failure::Usage(error.to_string()))?;
+    report::check_place(&args.html)?;
     let options = sbir_data::OpenOptions {
         kind: config.dataset,
         unseen: config.val_unseen,
@@ -53,7 +54,7 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
         run_dir.write_list("validation.txt", ids)?;
         run_dir
     };
-    let trained_on = report::digests(&train, threads)?;
+    let trained_on = report::digests(&train)?;
     let mut trainer =
         Trainer::new(config, run_dir, train, validation, transform, encoder, threads)?;
     if resuming {
@@ -65,6 +66,7 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     let total = trainer.steps_left();
     let mut monitor = Console {
         args: &args,
+        run: run_path.display().to_string(),
         progress: Progress::new("training", "steps", total),
         evaluating: None,
         pictures: trainer.evaluation_pictures() as u64,
@@ -107,11 +109,15 @@ fn fresh(args: &TrainArgs) -> Result<(TrainConfig, PathBuf), Failure> {
     let encoder: ConvNextConfig = name.parse().map_err(usage)?;
     let image_size = args.image_size.unwrap_or(224);
     let preprocessing = Preprocessing::origin(image_size).map_err(usage)?;
+    let preprocessing = pairs::adjusted(preprocessing, None, args.line.as_ref())?;
     let init = match args.init.as_deref().unwrap_or("imagenet") {
         "imagenet" => Init::Imagenet,
         "random" => Init::Random { layer_scale: args.layer_scale.unwrap_or(1e-6) },
         path => Init::Path(path.into()),
     };
+    if args.layer_scale.is_some_and(|scale| !scale.is_finite()) {
+        return Err(Failure::Usage("--layer-scale takes a finite number".to_owned()));
+    }
     if args.layer_scale.is_some() && !matches!(init, Init::Random { .. }) {
         return Err(Failure::Usage("--layer-scale goes with --init random only".to_owned()));
     }
@@ -137,6 +143,7 @@ fn fresh(args: &TrainArgs) -> Result<(TrainConfig, PathBuf), Failure> {
             epsilon: args.adam_eps.unwrap_or(AdamConfig::default().epsilon),
             ..AdamConfig::default()
         },
+        augmentation: args.augment.unwrap_or_default(),
         stochastic_depth: args.stochastic_depth.unwrap_or(0.4),
         norm_epsilon: args.norm_eps.unwrap_or(NORM_EPSILON),
         seed: args.seed.unwrap_or(42),
@@ -174,6 +181,7 @@ fn resumed(args: &TrainArgs, run: Option<&Path>) -> Result<(TrainConfig, PathBuf
         ("--encoder", args.encoder.as_ref().is_some_and(|x| *x != config.encoder.to_string())),
         ("--init", args.init.is_some()),
         ("--image-size", args.image_size.is_some_and(|x| x != config.preprocessing.image_size)),
+        ("--augment", args.augment.is_some_and(|x| x != config.augmentation)),
         ("--stochastic-depth", args.stochastic_depth.is_some_and(|x| x != config.stochastic_depth)),
     ];
     if let Some((option, _)) = fixed.iter().find(|(_, differs)| *differs) {
@@ -208,7 +216,8 @@ fn first_encoder(config: &TrainConfig, device: &sbir_encoder::Device) -> Result<
 
 fn fetch_weights(encoder: &ConvNextConfig) -> Result<PathBuf, Failure> {
     let name = encoder.to_string();
-    let Some(weights) = Pretrained::ALL.into_iter().find(|weights| weights.encoder() == name) else {
+    let Some(weights) = Pretrained::ALL.into_iter().find(|weights| weights.encoder() == name)
+    else {
         return Err(Failure::Usage(format!(
             "there are no ImageNet weights of {name} to fetch; choose --init random or --init PATH"
         )));
@@ -227,6 +236,7 @@ fn fetch_weights(encoder: &ConvNextConfig) -> Result<PathBuf, Failure> {
 /// Prints what the origin prints, and keeps the report.
 struct Console<'a> {
     args: &'a TrainArgs,
+    run: String,
     progress: Progress,
     evaluating: Option<Progress>,
     pictures: u64,
@@ -269,8 +279,12 @@ impl Monitor for Console<'_> {
         self.evaluating = None;
         self.say(&format!("EPOCH {}:", event.epoch))?;
         if let Some(evaluation) = event.evaluation {
-            self.say(evaluation.summary.lines().trim_end_matches('\n'))?;
-            report::write(&self.args.html, event.validation, evaluation, false)?;
+            self.say(&evaluation.summary.lines())?;
+            let facts = vec![
+                ("epoch".to_owned(), event.epoch.to_string()),
+                ("run".to_owned(), self.run.clone()),
+            ];
+            report::write(&self.args.html, event.validation, evaluation, facts, false)?;
             self.last = Some(evaluation.summary.clone());
         }
         if self.args.save {

@@ -1,3 +1,4 @@
+use super::machine::MAX_OBJECTS;
 use super::*;
 
 fn root(bytes: &[u8]) -> Result<Node> {
