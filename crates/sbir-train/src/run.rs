@@ -69,6 +69,14 @@ impl RunDir {
             .map_err(|error| Error::RunFile { path: file, problem: error.to_string() })
     }
 
+    /// Whether a run has a checkpoint to go on from.
+    ///
+    /// # Errors
+    /// I/O errors name the path.
+    pub fn has_checkpoint(path: &Path) -> Result<bool, Error> {
+        Ok(checkpoint::newest(&path.join(CHECKPOINTS))?.is_some())
+    }
+
     /// The run in `folder` that was begun last, by name: names begin with the time.
     ///
     /// # Errors

@@ -18,10 +18,8 @@ pub(super) fn write(
     content: impl FnOnce(&mut BufWriter<fs_err::File>) -> io::Result<()>,
 ) -> Result<(), Error> {
     let temporary = temporary_beside(path);
-    let written = write_synced(&temporary, content)
-        .and_then(|()| fs_err::rename(&temporary, path))
-        .and_then(|()| sync_folder(path));
-    written.map_err(|reason| {
+    let written = write_synced(&temporary, content).and_then(|()| fs_err::rename(&temporary, path));
+    written.map(|()| sync_folder(path)).map_err(|reason| {
         // It may never have been created.
         let _ = fs_err::remove_file(&temporary);
         Error::Write { path: path.to_owned(), reason }
@@ -47,11 +45,11 @@ fn write_synced(
     file.sync_all()
 }
 
-/// Makes the rename itself last.
-fn sync_folder(path: &Path) -> io::Result<()> {
+/// Makes the rename itself last. Not every file system can; the file is whole in any case.
+fn sync_folder(path: &Path) {
     if cfg!(unix) {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        fs_err::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        let folder = fs_err::File::open(folder.unwrap_or(Path::new(".")));
+        let _ = folder.and_then(|folder| folder.sync_all());
     }
-    Ok(())
 }

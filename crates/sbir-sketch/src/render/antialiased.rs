@@ -23,24 +23,40 @@ pub(super) fn draw(sketch: &Sketch, side: usize, width: f32, pixels: &mut [u8]) 
     let pen = Pen { reach: width.max(1.0) / 2.0 + 0.5, ink: width.min(1.0) * f32::from(PAPER) };
     let map =
         [side as f64 / f64::from(sketch.canvas[0]), side as f64 / f64::from(sketch.canvas[1])];
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for stroke in &sketch.strokes {
-                let place = |p: &[f32; 2]| [f64::from(p[0]) * map[0], f64::from(p[1]) * map[1]];
-                let mut points = stroke.points.iter();
-                let Some(first) = points.next().map(place) else { continue };
-                if stroke.points.len() == 1 {
-                    draw_segment(first, first, pen, side, pixels);
-                }
-                let mut from = first;
-                for to in points.map(place) {
-                    draw_segment(from, to, pen, side, pixels);
-                    from = to;
-                }
+    pulp::Arch::new().dispatch(Job { sketch, map, pen, side, pixels });
+}
+
+/// The drawing as what `pulp` runs: compiled for each level of vector instructions, chosen at run time.
+/// Everything in it is inlined, or it would be compiled for the lowest level only.
+struct Job<'a> {
+    sketch: &'a Sketch,
+    /// Pixels per canvas unit of each axis.
+    map: [f64; 2],
+    pen: Pen,
+    side: usize,
+    pixels: &'a mut [u8],
+}
+
+impl pulp::WithSimd for Job<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self { sketch, map, pen, side, pixels } = self;
+        for stroke in &sketch.strokes {
+            let place = |p: &[f32; 2]| [f64::from(p[0]) * map[0], f64::from(p[1]) * map[1]];
+            let Some((first, rest)) = stroke.points.split_first() else { continue };
+            let mut from = place(first);
+            if rest.is_empty() {
+                draw_segment(from, from, pen, side, pixels);
             }
-        },
-    );
+            for point in rest {
+                let to = place(point);
+                draw_segment(from, to, pen, side, pixels);
+                from = to;
+            }
+        }
+    }
 }
 
 /// The line's measures in pixels.

@@ -42,10 +42,16 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     }
     let (train, validation) = (mix(train), mix(validation));
     let (selected, threads) = compute::prepare(&args.compute, Some(config.device))?;
-    let encoder = first_encoder(&config, &selected.device)?;
+    let resuming = args.resume.is_some();
+    let encoder = if resuming && RunDir::has_checkpoint(&run_path)? {
+        // Its weights are in the checkpoint: where they first came from need not be there any more.
+        let (architecture, preprocessing) = (config.encoder.clone(), config.preprocessing);
+        Encoder::random(architecture, preprocessing, config.seed, 0.0, &selected.device)
+    } else {
+        first_encoder(&config, &selected.device)?
+    };
     let transform = pairs::transform(config.preprocessing, config.alpha, Orientation::Ignore);
 
-    let resuming = args.resume.is_some();
     let run_dir = if resuming {
         RunDir::open(&run_path)?
     } else {
