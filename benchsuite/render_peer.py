@@ -51,7 +51,7 @@ def main():
                     picture = cv2.erode(picture, kernel)
                 else:
                     cv2.polylines(picture, lines, False, 0, thickness, cv2.LINE_AA, SHIFT)
-                ink += 255 - int(picture[side // 2, 0])
+                ink += 255 - int(picture[side // 2, side // 2])
             drawn += len(sketches)
         print(f"{name},{run},{drawn / (time.process_time() - start):.0f},{ink}", flush=True)
 

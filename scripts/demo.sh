@@ -17,8 +17,7 @@ work=$(cd "$work" && pwd)
 
 scripts/demo/fetch.sh "$work/packages" &
 fetching=$!
-# CPU only: a third of the build. `cargo build --release` builds everything.
-cargo build --release -p sbir --no-default-features --locked
+cargo build --release --workspace --locked
 wait "$fetching"
 node scripts/demo/pairs.mjs "$work/packages" "$work/emoji"
 sbir=$CARGO_TARGET_DIR/release/sbir

@@ -69,7 +69,7 @@ impl Preprocessing {
     pub fn clip(image_size: usize) -> Result<Self, Error> {
         Ok(Self {
             mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-            std: [0.268_629_54, 0.261_302_58, 0.275_777_1],
+            std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
             interpolation: Interpolation::Bicubic,
             ..Self::origin(image_size)?
         })

@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             for sketch in &sketches {
                 render_into(sketch, side, &style, &mut pixels);
                 // Read something, so that nothing can be left out.
-                ink += u64::from(255 - pixels[pixels.len() / 2]);
+                ink += u64::from(255 - pixels[side / 2 * side + side / 2]);
             }
             drawn += sketches.len();
         }

@@ -27,7 +27,8 @@ fn prints_three_lines_and_writes_the_report() {
     };
     assert_eq!(pictures(&html), pictures(&first), "training's last report and evaluation agree");
     assert_eq!(html.matches("fscoco/raster_sketches/").count(), 12);
-    assert_eq!(html.matches("fscoco/images/").count(), 120);
+    // Ten photos a row, and the true one behind them where it is not among them.
+    assert!((120..=132).contains(&html.matches("fscoco/images/").count()));
 }
 
 #[test]

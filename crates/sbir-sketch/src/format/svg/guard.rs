@@ -2,8 +2,8 @@
 //!
 //! The XML parser stops entity loops and counts nodes, and `usvg` counts what `<use>` copies. Left open,
 //! and closed here: large entities used often, references that multiply (a pattern in a pattern in a
-//! pattern, a marker on every vertex), deep nesting, and style sheets whose matching takes time in the
-//! product of rules and elements.
+//! pattern, a marker on every vertex), deep nesting, style sheets whose matching takes time in the product
+//! of rules and elements, and arcs of astronomic radius, which become as many curves.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,12 @@ use crate::error::{Problem, one_line};
 
 /// Most XML nodes in the file.
 const MAX_NODES: u32 = 100_000;
-/// Most elements after every reference is replaced by what it refers to.
-const MAX_EXPANDED: u64 = 200_000;
+/// Most vertices after every reference is replaced by what it refers to.
+const MAX_EXPANDED: u64 = 4_000_000;
+/// What an element costs beside its vertices, in vertices.
+const ELEMENT_COST: u64 = 20;
+/// Largest number in a shape. An arc of radius r becomes some r^(1/6) curves.
+const MAX_NUMBER: f64 = 1e8;
 /// Deepest nesting, references included.
 const MAX_DEPTH: u32 = 128;
 /// Most bytes that entities may expand to.
@@ -30,6 +34,7 @@ pub(super) fn document(text: &str) -> Result<Document<'_>, Problem> {
     let document = Document::parse_with_options(text, options)
         .map_err(|error| Problem::Syntax { format: "SVG", detail: one_line(&error.to_string()) })?;
     check_styles(&document)?;
+    check_numbers(&document)?;
     check_expansion(&document)?;
     Ok(document)
 }
@@ -95,20 +100,60 @@ fn url_references(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// No shape may have a number beyond [`MAX_NUMBER`].
+fn check_numbers(document: &Document<'_>) -> Result<(), Problem> {
+    const NAMES: [&str; 7] = ["d", "points", "r", "rx", "ry", "width", "height"];
+    let attributes = document.descendants().flat_map(|node| node.attributes());
+    for attribute in attributes.filter(|attribute| NAMES.contains(&attribute.name())) {
+        if numbers(attribute.value()).any(|number| number.abs() > MAX_NUMBER) {
+            return Err(refuse(format!("has numbers beyond {MAX_NUMBER:e} in its shapes")));
+        }
+    }
+    Ok(())
+}
+
+/// The numbers in path data or a length: `1`, `-.5`, `2e3`, without blanks between where signs and points
+/// part them.
+fn numbers(text: &str) -> impl Iterator<Item = f64> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = rest.find(|c: char| c.is_ascii_digit() || c == '.')?;
+        rest = &rest[start..];
+        let bytes = rest.as_bytes();
+        let digits = |from: usize| {
+            from + bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count()
+        };
+        let mut end = digits(0);
+        if bytes.get(end) == Some(&b'.') {
+            end = digits(end + 1);
+        }
+        if matches!(bytes.get(end), Some(b'e' | b'E')) {
+            let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+            let exponent = digits(end + 1 + sign);
+            if exponent > end + 1 + sign {
+                end = exponent;
+            }
+        }
+        let number;
+        (number, rest) = rest.split_at(end);
+        // A lone point is no number, and harmless.
+        Some(number.parse().unwrap_or(0.0))
+    })
+}
+
 /// What an element expands to.
 #[derive(Clone, Copy)]
 struct Size {
-    elements: u64,
+    vertices: u64,
     depth: u32,
 }
 
-/// Bounds elements and depth after expansion. An element counts itself and its children, times one more
-/// than all that it refers to (as what a group refers to may be repeated on each of its children); shapes
-/// count their possible vertices where the file has markers.
+/// Bounds vertices and depth after expansion. An element counts itself and its children, times one more
+/// than all that it refers to: what a group refers to may be repeated on each of its children, and a
+/// marker at each vertex.
 fn check_expansion(document: &Document<'_>) -> Result<(), Problem> {
     let ids: HashMap<&str, Node<'_, '_>> =
         document.descendants().filter_map(|node| Some((node.attribute("id")?, node))).collect();
-    let markers = document.descendants().any(|node| node.tag_name().name() == "marker");
     let parts = |node: Node<'_, '_>| {
         let mut referred = Vec::new();
         for attribute in node.attributes() {
@@ -130,22 +175,22 @@ fn check_expansion(document: &Document<'_>) -> Result<(), Problem> {
         if parts_known {
             let of = |id| sizes.get(&id).copied().flatten();
             let total = |ids: &mut dyn Iterator<Item = _>| {
-                ids.filter_map(of).fold((0_u64, 0_u32), |(elements, depth), size: Size| {
-                    (elements.saturating_add(size.elements), depth.max(size.depth))
+                ids.filter_map(of).fold((0_u64, 0_u32), |(vertices, depth), size: Size| {
+                    (vertices.saturating_add(size.vertices), depth.max(size.depth))
                 })
             };
             let (inside, below) = total(&mut children());
             let (linked, behind) = total(&mut referred.iter().copied());
-            let own = if markers { vertices(node) } else { 1 };
-            let elements = own.saturating_add(inside).saturating_mul(linked.saturating_add(1));
+            let vertices =
+                vertices(node).saturating_add(inside).saturating_mul(linked.saturating_add(1));
             let depth = below.max(behind) + 1;
-            if elements > MAX_EXPANDED {
-                return Err(refuse(format!("expands to more than {MAX_EXPANDED} elements")));
+            if vertices > MAX_EXPANDED {
+                return Err(refuse(format!("expands to more than {MAX_EXPANDED} vertices")));
             }
             if depth > MAX_DEPTH {
                 return Err(refuse(format!("nests more than {MAX_DEPTH} elements")));
             }
-            sizes.insert(id, Some(Size { elements, depth }));
+            sizes.insert(id, Some(Size { vertices, depth }));
             continue;
         }
         match sizes.get(&id) {
@@ -159,10 +204,10 @@ fn check_expansion(document: &Document<'_>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// An upper bound of a shape's vertices: every one takes two characters at least.
+/// What an element alone costs: its vertices take two characters each at least.
 fn vertices(node: Node<'_, '_>) -> u64 {
     let length = |name| node.attribute(name).map_or(0, str::len) as u64;
-    1 + (length("d") + length("points")) / 2
+    ELEMENT_COST + (length("d") + length("points")) / 2
 }
 
 #[cfg(test)]
@@ -210,6 +255,30 @@ mod tests {
             "<svg><marker id='m'>{content}</marker><g marker-mid='url(#m)'><path d='M0 0{vertices}'/></g></svg>"
         );
         refused(&markers, "expands");
+    }
+
+    #[test]
+    fn large_shapes_used_often_are_refused() {
+        let path = format!("<path id='p' d='M0 0{}'/>", "l1 1".repeat(10_000));
+        let uses = "<use href='#p'/>".repeat(1000);
+        refused(&format!("<svg>{path}{uses}</svg>"), "expands");
+        check(&format!("<svg>{path}{}</svg>", "<use href='#p'/>".repeat(10))).unwrap();
+    }
+
+    #[test]
+    fn astronomic_numbers_are_refused() {
+        for shape in [
+            "path d='M0 0a.7672.7672,0,0,1,.761e38-.6641'",
+            "rect rx='1e20'",
+            "path d='M1 -200000000'",
+        ] {
+            refused(&format!("<svg><{shape}/></svg>"), "numbers");
+        }
+        for shape in ["path d='M1e7-1e-38.5.5,1e+3e4eh.'", "rect width='100%' rx='5in'"] {
+            check(&format!("<svg><{shape}/></svg>")).unwrap();
+        }
+        let found: Vec<f64> = numbers("M1.5.25-3e2,4E-1 05e.e7z").collect();
+        assert_eq!(found, [1.5, 0.25, 300.0, 0.4, 5.0, 0.0]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::error::{Problem, one_line};
 use crate::sketch::{MAX_POINTS, Sketch, Stroke};
 
 /// Most bytes of an SVG file.
-pub const MAX_BYTES: u64 = 8 << 20;
+pub const MAX_BYTES: u64 = 4 << 20;
 /// Largest distance of a flattened curve from its polyline, as a share of the canvas' longer side: a
 /// twentieth of a pixel at 256 pixels.
 pub const TOLERANCE: f32 = 2e-4;
