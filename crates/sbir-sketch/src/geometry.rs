@@ -77,9 +77,9 @@ impl Sketch {
         let &first = points.next()?;
         let mut bounds = Bounds { min: first, max: first };
         for point in points {
-            for axis in 0..2 {
-                bounds.min[axis] = bounds.min[axis].min(point[axis]);
-                bounds.max[axis] = bounds.max[axis].max(point[axis]);
+            for (axis, &value) in point.iter().enumerate() {
+                bounds.min[axis] = bounds.min[axis].min(value);
+                bounds.max[axis] = bounds.max[axis].max(value);
             }
         }
         Some(bounds)

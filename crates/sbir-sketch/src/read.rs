@@ -100,7 +100,7 @@ pub fn is_stroke_file(path: &Path) -> bool {
 pub fn read_sketch(path: &Path) -> Result<Sketch, Error> {
     let (path, selector) = split_selector(path);
     let path = path.as_path();
-    let (parse, limit): (fn(&[u8]) -> Result<Sketch, Problem>, u64) = match Kind::of(path) {
+    let (parse, limit): (Parse, u64) = match Kind::of(path) {
         None => return Err(Error::UnknownExtension { path: path.to_owned() }),
         Some(Kind::Ndjson) => return read_record(path, selector.as_ref()),
         Some(Kind::Json) => (parse_json, MAX_FILE_BYTES),
@@ -110,6 +110,9 @@ pub fn read_sketch(path: &Path) -> Result<Sketch, Error> {
     let bytes = read_bytes(path, limit)?;
     parse(&bytes).map_err(|problem| Error::file(path, problem))
 }
+
+/// A reader of one whole file.
+type Parse = fn(&[u8]) -> Result<Sketch, Problem>;
 
 /// The whole file, unless it is longer than `limit`, whatever its metadata says.
 fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {

@@ -46,7 +46,8 @@ impl DatasetKind {
     /// If the folder is missing or has none of the known layouts.
     pub fn detect(root: &Path) -> Result<Self> {
         check_folder(root)?;
-        let layouts: [(Self, fn(&Path) -> bool); 5] = [
+        type IsLaidOut = fn(&Path) -> bool;
+        let layouts: [(Self, IsLaidOut); 5] = [
             (Self::FsCoco, |root| fscoco::find(root).is_some()),
             (Self::ChairV2, |root| qmul::find(root).is_some()),
             (Self::SketchyCoco, |root| sketchycoco::find(root).is_some()),

@@ -153,8 +153,14 @@ pub(super) fn decode(name: &Path, bytes: &[u8], upright: bool) -> Result<Decoded
     // A picture with unreadable metadata is shown as it is stored.
     let orientation = if upright { decoder.orientation().ok() } else { None };
     let color = decoder.color_type();
-    let mut values = vec![0; decoder.total_bytes() as usize];
-    decoder.read_image_boxed(&mut values).map_err(failed)?;
+    let values = match jpeg_values(format, bytes, color) {
+        Some(values) => values,
+        None => {
+            let mut values = vec![0; decoder.total_bytes() as usize];
+            decoder.read_image_boxed(&mut values).map_err(failed)?;
+            values
+        }
+    };
     let (layout, data) = eight_bit(color, values).ok_or_else(|| Error::Decode {
         path: name.into(),
         problem: format!("pixels of type {color:?} are not supported"),
@@ -165,6 +171,27 @@ pub(super) fn decode(name: &Path, bytes: &[u8], upright: bool) -> Result<Decoded
         None | Some(ExifOrientation::NoTransforms) => Ok(decoded),
         Some(orientation) => turned(decoded, orientation).ok_or(too_large),
     }
+}
+
+/// The pixels of a grey or YCbCr JPEG as libjpeg decodes them, nearly: `None` if it is none or has faults, which the
+/// `image` crate's decoder may pass over as libjpeg does.
+///
+/// That decoder (zune-jpeg 0.5) rounds twice where it doubles the chroma planes: after resizing to 224, 1.3 % of the
+/// values of 200 photos differ from Pillow's by more than 1, where with jpeg-decoder it is 0.1 %. Its portable feature
+/// gives the same pixels on every machine; its SSSE3 code is twice as fast, but off in 0.3 %.
+fn jpeg_values(format: Option<ImageFormat>, bytes: &[u8], color: ColorType) -> Option<Vec<u8>> {
+    if format != Some(ImageFormat::Jpeg) {
+        return None;
+    }
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.set_max_decoding_buffer_size(MAX_ALLOCATION as usize);
+    decoder.read_info().ok()?;
+    let matches = match decoder.info()?.pixel_format {
+        jpeg_decoder::PixelFormat::L8 => color == ColorType::L8,
+        jpeg_decoder::PixelFormat::RGB24 => color == ColorType::Rgb8,
+        _ => false,
+    };
+    if matches { decoder.decode().ok() } else { None }
 }
 
 fn limits() -> Limits {

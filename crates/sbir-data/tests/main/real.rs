@@ -22,11 +22,7 @@ fn data(name: &str) -> Option<PathBuf> {
         "{}: no such folder; set SBIR_DATA",
         folder.display()
     );
-    let mut stderr = std::io::stderr().lock();
-    let _ = std::io::Write::write_fmt(
-        &mut stderr,
-        format_args!("skipped: {} is missing; set SBIR_DATA\n", folder.display()),
-    );
+    eprintln!("skipped: {} is missing; set SBIR_DATA", folder.display());
     None
 }
 

@@ -15,6 +15,7 @@ fn golden(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests/golden/parity", name].iter().collect()
 }
 
+#[allow(clippy::unwrap_used, reason = "a helper of tests")]
 fn expected(name: &str) -> Vec<f32> {
     StateDict::open(&golden("embeddings.safetensors")).unwrap().read_f32(name).unwrap()
 }
@@ -40,6 +41,7 @@ fn within_bar((one_minus_cosine, largest): (f64, f64)) -> bool {
     one_minus_cosine <= 1e-5 && largest <= 1e-4
 }
 
+#[allow(clippy::unwrap_used, reason = "a helper of tests")]
 fn narrow() -> Encoder {
     let loaded = Encoder::load(&golden("narrow.pth"), &Device::flex()).unwrap();
     assert_eq!(loaded.scheme, Scheme::Origin);

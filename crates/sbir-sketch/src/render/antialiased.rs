@@ -16,6 +16,7 @@ use super::PAPER;
 const LANES: usize = 8;
 
 /// Draws every stroke on white `pixels`; `width` as a share of `side`.
+#[allow(clippy::manual_clamp, reason = "clamp would hand a width that is not a number on")]
 pub(super) fn draw(sketch: &Sketch, side: usize, width: f32, pixels: &mut [u8]) {
     // Not a number becomes the smallest width: `max` takes the other operand.
     let width = width.max(f32::MIN_POSITIVE).min(1.0) * side as f32;

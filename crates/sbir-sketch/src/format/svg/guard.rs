@@ -148,9 +148,9 @@ struct Size {
     depth: u32,
 }
 
-/// Bounds vertices and depth after expansion. An element counts itself and its children, times one more
-/// than all that it refers to: what a group refers to may be repeated on each of its children, and a
-/// marker at each vertex.
+/// Bounds vertices and depth after expansion. An element counts itself, its children and what it uses
+/// (`href`), times one more than all that it paints with (`url(#…)`): that may be repeated on each of its
+/// children, and a marker at each vertex.
 fn check_expansion(document: &Document<'_>) -> Result<(), Problem> {
     let ids: HashMap<&str, Node<'_, '_>> =
         document.descendants().filter_map(|node| Some((node.attribute("id")?, node))).collect();
@@ -159,8 +159,11 @@ fn check_expansion(document: &Document<'_>) -> Result<(), Problem> {
         for attribute in node.attributes() {
             let value = attribute.value();
             let link = (attribute.name() == "href").then(|| value.trim().strip_prefix('#'));
-            let names = link.flatten().into_iter().chain(url_references(value));
-            referred.extend(names.filter_map(|name| ids.get(name).map(Node::id)));
+            let used = link.flatten().into_iter().map(|name| (name, true));
+            let names = used.chain(url_references(value).map(|name| (name, false)));
+            referred.extend(
+                names.filter_map(|(name, used)| Some((ids.get(name).map(Node::id)?, used))),
+            );
         }
         referred
     };
@@ -180,10 +183,15 @@ fn check_expansion(document: &Document<'_>) -> Result<(), Problem> {
                 })
             };
             let (inside, below) = total(&mut children());
-            let (linked, behind) = total(&mut referred.iter().copied());
-            let vertices =
-                vertices(node).saturating_add(inside).saturating_mul(linked.saturating_add(1));
-            let depth = below.max(behind) + 1;
+            let linked =
+                |used: bool| referred.iter().filter(move |part| part.1 == used).map(|part| part.0);
+            let (used, behind) = total(&mut linked(true));
+            let (painted, beneath) = total(&mut linked(false));
+            let vertices = vertices(node)
+                .saturating_add(inside)
+                .saturating_add(used)
+                .saturating_mul(painted.saturating_add(1));
+            let depth = below.max(behind).max(beneath) + 1;
             if vertices > MAX_EXPANDED {
                 return Err(refuse(format!("expands to more than {MAX_EXPANDED} vertices")));
             }
@@ -199,7 +207,7 @@ fn check_expansion(document: &Document<'_>) -> Result<(), Problem> {
             None => sizes.insert(id, None),
         };
         open.push((id, true));
-        open.extend(children().chain(referred.iter().copied()).map(|part| (part, false)));
+        open.extend(children().chain(referred.iter().map(|part| part.0)).map(|part| (part, false)));
     }
     Ok(())
 }
