@@ -26,7 +26,7 @@ cd "$work"
 rm -rf run result.html
 "$sbir" train emoji --no-cuda --run-dir run --encoder convnext:1-1-2-1:24-48-96-192 --init random \
   --layer-scale 1 --image-size 48 --batch-size 30 --lr 3e-4 --temp 0.05 --stochastic-depth 0 \
-  --line 0.028 --augment light --epochs 20
+  --line 0.028 --augment light --epochs 28
 echo "== held-out emoji =="
 "$sbir" eval emoji --no-cuda --model run/model.safetensors
 "$sbir" eval emoji --no-cuda --model run/model.safetensors --json --html result.html >result.json

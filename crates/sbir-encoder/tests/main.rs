@@ -1,4 +1,6 @@
 //! Behaviour tests of the encoder crate.
 
+#![allow(clippy::unwrap_used, reason = "a failure is what a test is for")]
+
 mod parity;
 mod weights;

@@ -112,6 +112,7 @@ fn devices_are_written_in_place() {
 #[cfg(unix)]
 mod child {
     use std::io::BufRead;
+    use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, Stdio};
     use std::time::Duration;
 
@@ -158,14 +159,16 @@ mod child {
     #[ignore = "a child of a_kill_leaves_one_whole_file"]
     fn write_forever() {
         let Some(target) = std::env::var_os(TARGET) else { return };
-        for round in 0_u8.. {
-            write_atomically(Path::new(&target), |out| {
-                out.write_all(&vec![b'a' + round % 26; BYTES])
-            })
-            .unwrap();
-            #[expect(clippy::print_stdout, reason = "the parent waits for it")]
-            {
-                println!("\nwritten");
+        for round in 0_usize.. {
+            let letter = b'a' + (round % 26) as u8;
+            write_atomically(Path::new(&target), |out| out.write_all(&vec![letter; BYTES]))
+                .unwrap();
+            // Once only: nobody reads on, and a broken pipe would end this before the kill does.
+            if round == 0 {
+                #[expect(clippy::print_stdout, reason = "the parent waits for it")]
+                {
+                    println!("\nwritten");
+                }
             }
         }
     }
@@ -182,10 +185,13 @@ mod child {
             assert_eq!(written.take(1).count(), 1, "the child wrote nothing");
             std::thread::sleep(Duration::from_micros(1700 * round));
             child.kill().unwrap();
-            child.wait().unwrap();
+            let status = child.wait().unwrap();
+            assert_eq!(status.signal(), Some(9), "it ended before the kill: {status}");
             let bytes = fs::read(&target).unwrap();
             assert_eq!(bytes.len(), BYTES);
             assert!(bytes.iter().all(|&byte| byte == bytes[0]), "parts of two files");
         }
+        // A stray temporary file is a kill inside a write; without any this test would show nothing.
+        assert!(names(folder.path()).len() > 1, "no kill hit a write");
     }
 }

@@ -1,6 +1,6 @@
 //! Strokes: file formats, geometry, and the sketch renderer.
 //!
-//! A [`Sketch`] is a list of strokes on a white canvas. It comes from one of the formats in [`format`]
+//! A [`Sketch`] is a list of strokes on a white canvas. It comes from one of the formats in [`mod@format`]
 //! (or from [`read_sketch`], which tells them apart), can be moved about with [`Affine`], and becomes
 //! pixels in [`render`] — the one renderer that training, evaluation, the command line and the server
 //! share, so that a query looks like the drawings that the encoder was trained on.

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use sbir_encoder::weights::{StateDict, TensorValues, save_safetensors};
+use sbir_encoder::weights::{StateDict, TensorEntry, TensorValues, save_safetensors};
 use sbir_encoder::{Parameters, to_host};
 use sbir_eval::atomic::write_atomically;
 use serde::{Deserialize, Serialize};
@@ -145,7 +145,7 @@ pub(crate) fn load(path: &Path, like: &Parameters, config: AdamConfig) -> Result
     let place: Place = serde_json::from_str(text).map_err(|error| problem(error.to_string()))?;
     let read = |kind: &str, parameter: &sbir_encoder::Parameter| -> Result<Vec<f32>, Error> {
         let name = format!("{kind}.{}", parameter.name);
-        match state.get(&name).map(|entry| entry.shape()) {
+        match state.get(&name).map(TensorEntry::shape) {
             Some(shape) if shape == parameter.shape => {
                 state.read_f32(&name).map_err(sbir_encoder::Error::from).map_err(Error::from)
             }

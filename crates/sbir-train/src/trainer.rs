@@ -77,7 +77,7 @@ pub enum Outcome<E> {
     /// All epochs are done.
     Finished {
         /// The trained encoder.
-        encoder: Encoder,
+        encoder: Box<Encoder>,
     },
     /// It was asked to stop; the state has been kept in this checkpoint.
     Interrupted {
@@ -242,10 +242,9 @@ impl Trainer {
                     }
                 }
             }
-            let evaluation = match self.evaluate(monitor, stop)? {
-                Some(evaluation) => evaluation,
+            let Some(evaluation) = self.evaluate(monitor, stop)? else {
                 // Stopped while evaluating: the epoch's last step is kept, its evaluation is not.
-                None => return Ok(Outcome::Interrupted { checkpoint: self.save()? }),
+                return Ok(Outcome::Interrupted { checkpoint: self.save()? });
             };
             let event = EpochEvent {
                 epoch: self.place.epoch,
@@ -260,7 +259,7 @@ impl Trainer {
             self.finish_epoch(evaluation.as_ref())?;
             saved = Instant::now();
         }
-        Ok(Outcome::Finished { encoder: self.encoder })
+        Ok(Outcome::Finished { encoder: Box::new(self.encoder) })
     }
 
     fn step(&mut self, batch: &HostBatch, device: &Device) -> Result<StepEvent, Error> {
@@ -289,7 +288,7 @@ impl Trainer {
         self.place.steps += 1;
         self.place.batch += 1;
         self.place.recent_losses.push(loss);
-        let mean_loss = ((batch_index + 1) % LOSSES_PER_LINE == 0).then(|| {
+        let mean_loss = (batch_index + 1).is_multiple_of(LOSSES_PER_LINE).then(|| {
             let recent = std::mem::take(&mut self.place.recent_losses);
             recent.iter().sum::<f32>() / recent.len() as f32
         });

@@ -1,5 +1,8 @@
 //! The binary as a user meets it.
 
+#![allow(clippy::print_stderr, reason = "skipped tests say so")]
+#![allow(clippy::unwrap_used, reason = "a failure is what a test is for")]
+
 mod bad_input;
 mod convert;
 mod embed;

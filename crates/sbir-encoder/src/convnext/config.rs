@@ -23,7 +23,7 @@ pub enum Head {
     },
 }
 
-/// Architecture of a [`ConvNext`](super::ConvNext) (Liu et al., "A ConvNet for the 2020s", 2022).
+/// Architecture of a ConvNeXt (Liu et al., "A ConvNet for the 2020s", 2022).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConvNextConfig {
     /// Blocks in each of the four stages.

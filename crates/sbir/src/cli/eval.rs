@@ -90,10 +90,8 @@ struct Report<'a> {
 /// The origin's choice where no path is given; an empty one counts as none.
 fn model_path(args: &EvalArgs) -> PathBuf {
     let given = args.model.as_ref().filter(|path| !path.is_empty());
-    given.map(PathBuf::from).unwrap_or_else(|| {
-        let name = if args.pairs.val_unseen { "model_unseen.pth" } else { "model_normal.pth" };
-        Path::new("models").join(name)
-    })
+    let name = if args.pairs.val_unseen { "model_unseen.pth" } else { "model_normal.pth" };
+    given.map_or_else(|| Path::new("models").join(name), PathBuf::from)
 }
 
 fn seen_in_training(set: &PairSet, known: &[String]) -> Result<usize, Failure> {

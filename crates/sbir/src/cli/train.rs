@@ -19,11 +19,11 @@ use super::{compute, interrupt, output, pairs, report};
 /// Folder of runs that are not named.
 const RUNS: &str = "runs";
 
-pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let stop = interrupt::install();
     let (config, run_path) = match &args.resume {
-        Some(run) => resumed(&args, run.as_deref())?,
-        None => fresh(&args)?,
+        Some(run) => resumed(args, run.as_deref())?,
+        None => fresh(args)?,
     };
     config.validate().map_err(|error| Failure::Usage(error.to_string()))?;
     report::check_place(&args.html)?;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
 
     let total = trainer.steps_left();
     let mut monitor = Console {
-        args: &args,
+        args,
         run: run_path.display().to_string(),
         progress: Progress::new("training", "steps", total),
         evaluating: None,

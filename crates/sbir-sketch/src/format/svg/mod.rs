@@ -6,7 +6,7 @@
 //! (nothing outside of the file is ever opened), and unstroked fills that cover the canvas, which are
 //! backgrounds. Colours, line widths, dashes, clip paths, masks and filters have no effect.
 //!
-//! A hostile file costs an error: [`guard`] bounds what it may expand to before `usvg` sees it.
+//! A hostile file costs an error: `guard.rs` bounds what it may expand to before `usvg` sees it.
 
 mod guard;
 
