@@ -142,63 +142,89 @@ fn numbers(text: &str) -> impl Iterator<Item = f64> {
 }
 
 /// What an element expands to.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Size {
+    /// Vertices, everything included.
     vertices: u64,
+    /// Vertices of the element, its children and what they use: where inherited paint may be repeated.
+    places: u64,
     depth: u32,
 }
 
-/// Bounds vertices and depth after expansion. An element counts itself, its children and what it uses
-/// (`href`), times one more than all that it paints with (`url(#…)`): that may be repeated on each of its
-/// children, and a marker at each vertex.
+impl Size {
+    fn add(self, other: Self) -> Self {
+        Self {
+            vertices: self.vertices.saturating_add(other.vertices),
+            places: self.places.saturating_add(other.places),
+            depth: self.depth.max(other.depth),
+        }
+    }
+}
+
+/// How an element refers to another.
+#[derive(Clone, Copy, PartialEq)]
+enum Link {
+    /// The other takes its place (`href`): counted once, and painted as the element is.
+    Used,
+    /// Applied to the element as a whole (`clip-path`, `mask`, `filter`): counted once.
+    Applied,
+    /// Paint and markers, which are inherited: repeated at each vertex at worst.
+    Painted,
+}
+
+/// Bounds vertices and depth after expansion.
 fn check_expansion(document: &Document<'_>) -> Result<(), Problem> {
     let ids: HashMap<&str, Node<'_, '_>> =
         document.descendants().filter_map(|node| Some((node.attribute("id")?, node))).collect();
-    let parts = |node: Node<'_, '_>| {
-        let mut referred = Vec::new();
+    let links = |node: Node<'_, '_>| {
+        let mut links = Vec::new();
         for attribute in node.attributes() {
             let value = attribute.value();
-            let link = (attribute.name() == "href").then(|| value.trim().strip_prefix('#'));
-            let used = link.flatten().into_iter().map(|name| (name, true));
-            let names = used.chain(url_references(value).map(|name| (name, false)));
-            referred.extend(
-                names.filter_map(|(name, used)| Some((ids.get(name).map(Node::id)?, used))),
-            );
+            let kind = match attribute.name() {
+                "clip-path" | "mask" | "filter" => Link::Applied,
+                _ => Link::Painted,
+            };
+            let used = (attribute.name() == "href").then(|| value.trim().strip_prefix('#'));
+            let used = used.flatten().map(|name| (Link::Used, name));
+            let names = used.into_iter().chain(url_references(value).map(|name| (kind, name)));
+            links.extend(names.filter_map(|(kind, name)| Some((kind, ids.get(name)?.id()))));
         }
-        referred
+        links
     };
 
-    // Depth first by hand: first visit queues the parts, the second one adds them up.
+    // Depth first by hand: the first visit queues the parts, the second one adds them up.
     let mut sizes: HashMap<_, Option<Size>> = HashMap::new();
     let mut open = vec![(document.root().id(), false)];
     while let Some((id, parts_known)) = open.pop() {
         let Some(node) = document.get_node(id) else { continue };
         let children = || node.children().filter(Node::is_element).map(|child| child.id());
-        let referred = parts(node);
+        let links = links(node);
         if parts_known {
-            let of = |id| sizes.get(&id).copied().flatten();
             let total = |ids: &mut dyn Iterator<Item = _>| {
-                ids.filter_map(of).fold((0_u64, 0_u32), |(vertices, depth), size: Size| {
-                    (vertices.saturating_add(size.vertices), depth.max(size.depth))
-                })
+                let known = ids.filter_map(|id| sizes.get(&id).copied().flatten());
+                known.fold(Size::default(), Size::add)
             };
-            let (inside, below) = total(&mut children());
-            let linked =
-                |used: bool| referred.iter().filter(move |part| part.1 == used).map(|part| part.0);
-            let (used, behind) = total(&mut linked(true));
-            let (painted, beneath) = total(&mut linked(false));
-            let vertices = vertices(node)
-                .saturating_add(inside)
-                .saturating_add(used)
-                .saturating_mul(painted.saturating_add(1));
-            let depth = below.max(behind).max(beneath) + 1;
-            if vertices > MAX_EXPANDED {
+            let linked = |kind: Link| {
+                total(&mut links.iter().filter(|link| link.0 == kind).map(|link| link.1))
+            };
+            let own = vertices(node);
+            let inside = total(&mut children()).add(linked(Link::Used)).add(Size {
+                vertices: own,
+                places: own,
+                depth: 0,
+            });
+            let painted = linked(Link::Painted);
+            let whole = inside
+                .add(linked(Link::Applied))
+                .add(Size { vertices: inside.places.saturating_mul(painted.vertices), ..painted });
+            let size = Size { places: inside.places, depth: whole.depth + 1, ..whole };
+            if size.vertices > MAX_EXPANDED {
                 return Err(refuse(format!("expands to more than {MAX_EXPANDED} vertices")));
             }
-            if depth > MAX_DEPTH {
+            if size.depth > MAX_DEPTH {
                 return Err(refuse(format!("nests more than {MAX_DEPTH} elements")));
             }
-            sizes.insert(id, Some(Size { vertices, depth }));
+            sizes.insert(id, Some(size));
             continue;
         }
         match sizes.get(&id) {
@@ -207,7 +233,7 @@ fn check_expansion(document: &Document<'_>) -> Result<(), Problem> {
             None => sizes.insert(id, None),
         };
         open.push((id, true));
-        open.extend(children().chain(referred.iter().map(|part| part.0)).map(|part| (part, false)));
+        open.extend(children().chain(links.iter().map(|link| link.1)).map(|part| (part, false)));
     }
     Ok(())
 }
@@ -263,6 +289,18 @@ mod tests {
             "<svg><marker id='m'>{content}</marker><g marker-mid='url(#m)'><path d='M0 0{vertices}'/></g></svg>"
         );
         refused(&markers, "expands");
+    }
+
+    #[test]
+    fn what_drawing_programs_write_is_read() {
+        let clips = "<g clip-path='url(#c)'>".repeat(20);
+        let ends = "</g>".repeat(20);
+        let path = format!("<path fill='url(#f)' d='M0 0{}'/>", "l1 1".repeat(2000));
+        let text = format!(
+            "<svg><clipPath id='c'><rect/></clipPath><linearGradient id='f'><stop/></linearGradient>\
+             {clips}{path}{ends}</svg>"
+        );
+        check(&text).unwrap();
     }
 
     #[test]
