@@ -104,9 +104,10 @@ impl TrainConfig {
     }
 }
 
-/// Pairs of `side`² pictures whose graph takes about 4 GB: the default of `--micro-batch`.
+/// Pairs of `side`² pictures whose graph should take about 4 GB: the default of `--micro-batch`.
 pub fn default_micro_batch(encoder: &ConvNextConfig, side: usize) -> usize {
-    /// Values that a block's graph holds for each value of its input; measured, see benchsuite.
+    /// Values that a block's graph holds for each value of its input: counted from the operations
+    /// that keep their input, not yet measured.
     const VALUES_PER_INPUT: usize = 26;
     const BUDGET: usize = 4 << 30;
     let mut values = 0;

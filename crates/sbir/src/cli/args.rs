@@ -365,7 +365,7 @@ pub(crate) struct EmbedArgs {
 
 /// Convert a checkpoint between naming schemes and file formats
 ///
-/// Reads .pth (zip, legacy or tar) and safetensors in the names of torchvision, timm,
+/// Reads .pth (zip or legacy) and safetensors in the names of torchvision, timm,
 /// facebookresearch, open_clip or the origin. The extension of OUT, .pth or .safetensors, chooses
 /// the format. Classifier weights are left out.
 #[derive(Debug, Args)]
