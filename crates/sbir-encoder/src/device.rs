@@ -82,7 +82,7 @@ impl TryFrom<String> for DeviceChoice {
 pub struct Adapter {
     /// What selects it: `vulkan:0`, `cuda:1`.
     pub choice: DeviceChoice,
-    /// What kind it is, e.g. `discrete GPU`.
+    /// Name and kind, e.g. `NVIDIA H200, discrete GPU`.
     pub kind: String,
     /// Whether it is a program on the CPU that passes for a GPU.
     pub software: bool,
@@ -180,7 +180,7 @@ mod gpu {
     use burn_tensor::Device;
     #[cfg(feature = "vulkan")]
     use burn_tensor::DeviceKind;
-    #[cfg(any(feature = "vulkan", feature = "cuda"))]
+    #[cfg(feature = "cuda")]
     use burn_tensor::DeviceType;
     use cubecl_runtime::config::autotune::AutotuneLevel;
     use cubecl_runtime::config::cache::CacheConfig;
@@ -200,25 +200,39 @@ mod gpu {
         CubeClRuntimeConfig::try_set(config);
     }
 
-    /// How many adapters of one kind are looked for.
+    /// The Vulkan adapters in the driver's order: name, whether software, and what selects it. Each kind
+    /// counts from zero on its own.
     #[cfg(feature = "vulkan")]
-    const MAX_PER_KIND: usize = 8;
+    fn vulkan() -> Vec<(String, bool, DeviceKind)> {
+        use burn_tensor::wgpu::wgpu::{Backends, DeviceType, Instance, InstanceDescriptor};
 
-    #[cfg(feature = "vulkan")]
-    fn vulkan() -> Vec<(&'static str, bool, DeviceKind)> {
-        let found = Device::enumerate(DeviceType::Vulkan).into_vec();
-        if found.is_empty() {
-            return Vec::new();
-        }
-        let numbered = |name, make: fn(usize) -> DeviceKind| {
-            (0..MAX_PER_KIND).map(move |index| (name, false, make(index)))
+        let instance = Instance::new(InstanceDescriptor {
+            backends: Backends::VULKAN,
+            ..InstanceDescriptor::new_without_display_handle()
+        });
+        let mut seen = [0usize; 3];
+        let mut list = Vec::new();
+        let mut number = |place: usize| {
+            seen[place] += 1;
+            seen[place] - 1
         };
-        numbered("discrete GPU", DeviceKind::DiscreteGpu)
-            .chain(numbered("integrated GPU", DeviceKind::IntegratedGpu))
-            .chain(numbered("virtual GPU", DeviceKind::VirtualGpu))
-            .chain([("software on the CPU", true, DeviceKind::Cpu)])
-            .filter(|(_, _, kind)| found.contains(&Device::vulkan(kind.clone())))
-            .collect()
+        for adapter in pollster::block_on(instance.enumerate_adapters(Backends::VULKAN)) {
+            let info = adapter.get_info();
+            let (kind, software, selector) = match info.device_type {
+                DeviceType::DiscreteGpu => {
+                    ("discrete GPU", false, DeviceKind::DiscreteGpu(number(0)))
+                }
+                DeviceType::IntegratedGpu => {
+                    ("integrated GPU", false, DeviceKind::IntegratedGpu(number(1)))
+                }
+                DeviceType::VirtualGpu => ("virtual GPU", false, DeviceKind::VirtualGpu(number(2))),
+                DeviceType::Cpu => ("software on the CPU", true, DeviceKind::Cpu),
+                DeviceType::Other => continue,
+            };
+            list.push((format!("{}, {kind}", info.name), software, selector));
+        }
+        list.sort_by_key(|(_, software, _)| *software);
+        list
     }
 
     pub(super) fn adapters() -> Vec<Adapter> {
@@ -237,7 +251,7 @@ mod gpu {
         #[cfg(feature = "vulkan")]
         for (index, (kind, software, _)) in vulkan().into_iter().enumerate() {
             let choice = DeviceChoice::Vulkan(index);
-            list.push(Adapter { choice, kind: kind.to_owned(), software });
+            list.push(Adapter { choice, kind, software });
         }
         list.sort_by_key(|adapter| adapter.software);
         list

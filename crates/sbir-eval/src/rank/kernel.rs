@@ -3,7 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 /// Queries that the kernel takes at once.
-pub(super) const QUERY_LANES: usize = 8;
+pub(super) const QUERY_LANES: usize = 4;
 /// Photos that the kernel takes at once: one AVX-512 register, two AVX2 registers of f64.
 pub(super) const PHOTO_LANES: usize = 8;
 
