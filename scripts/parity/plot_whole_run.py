@@ -4,8 +4,8 @@
 
 Reads JSON lines: any with `step` and `loss` is a training step, and the last with a `recall` (at the top or under
 `evaluation`) is the evaluation; other lines are passed over. Every run is compared with the first:
-its first 20 losses within 1e-3 relative, the mean of its last 20 within 5 %, and its recall@10 inside the reference's
-interval. --control marks runs that were made wrong on purpose: drawn and printed, not counted.
+its first 20 losses within 1e-3 relative, the mean of its last 20 within 5 %, its recall@10 inside the reference's interval, and
+the length of the weights' whole update within 1e-3 where both tell it. --control marks runs that were made wrong on purpose: drawn and printed, not counted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 FIRST, LAST = 20, 20
-FIRST_BAR, LAST_BAR = 1e-3, 0.05
+FIRST_BAR, LAST_BAR, UPDATE_BAR = 1e-3, 0.05, 1e-3
 COLOURS = ["#264653", "#e76f51", "#2a9d8f", "#b08900", "#7b6d8d"]
 
 
@@ -30,7 +30,7 @@ class Run:
     def __init__(self, path: Path, name: str):
         self.name = name
         self.losses: list[float] = []
-        self.recall = self.interval = None
+        self.recall = self.interval = self.update = None
         steps: dict[int, float] = {}
         for text in path.read_text().splitlines():
             try:
@@ -42,6 +42,7 @@ class Run:
             # A resumed run may write a step twice: the later line counts.
             if isinstance(line.get("step"), int) and isinstance(line.get("loss"), (int, float)):
                 steps[line["step"]] = float(line["loss"])
+            self.update = line.get("update_norm", self.update)
             for found in (line, line.get("evaluation")):
                 if isinstance(found, dict) and isinstance(found.get("recall"), dict) and "10" in found["recall"]:
                     self.recall = found["recall"]["10"]
@@ -78,6 +79,9 @@ def check(run: Run, reference: Run) -> bool:
         results.append((low <= run.recall <= high, f"recall@10 {run.recall:.3f}, reference {reference.recall:.3f} in [{low:.3f}, {high:.3f}]"))
     else:
         results.append((False, "recall@10: missing in one of the runs"))
+    if run.update is not None and reference.update is not None:
+        off = abs(run.update / reference.update - 1)
+        results.append((off <= UPDATE_BAR, f"length of the update {run.update:.5f}, off by {off:.1e} (bar {UPDATE_BAR:g})"))
     print(run.name)
     for held, text in results:
         print(f"  {'ok  ' if held else 'FAIL'} {text}")

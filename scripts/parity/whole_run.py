@@ -2,18 +2,21 @@
 
     python scripts/parity/whole_run.py --make-init init.pth
     python scripts/parity/whole_run.py ../shared/data/fscoco-mini --init init.pth --out python.jsonl
+    python scripts/parity/whole_run.py --init init.pth --update-of model.pth >> runs/…/metrics.jsonl
     python scripts/parity/plot_whole_run.py python.jsonl runs/…/metrics.jsonl --out curves.png
 
 DATA has FS-COCO's layout. The recipe is the origin's (one shared tower, InfoNCE sketch → photo with T = 0.05, Adam 1e-4 with
 eps 1e-8, the last smaller batch kept), with a narrow ConvNeXt on small images so that it ends within minutes on one core;
-stochastic depth is off. Writes one JSON line for the configuration, one a step, and one for the evaluation. Two options make it
-wrong on purpose, to see that a comparison can fail: --adam-eps 1e-5 and --norm-eps 1e-5.
+stochastic depth is off. Writes one JSON line for the configuration, one a step, one for the length of the whole update of the
+weights, and one for the evaluation. Two options make it wrong on purpose, to see that a comparison can fail:
+--adam-eps 1e-5, which hardly shows in so few losses but does in how far the weights went, and --norm-eps 1e-5.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 
@@ -92,6 +95,11 @@ def read_init(path: Path) -> Origin:
     return model
 
 
+def update_norm(before: dict, after: dict) -> float:
+    """Length of the way that all weights together went."""
+    return math.sqrt(sum(((after[key].double() - value.double()) ** 2).sum().item() for key, value in before.items()))
+
+
 def evaluate(model: Origin, sketches: Tensor, photos: Tensor, batch: int) -> dict:
     model.eval()
     with torch.no_grad():
@@ -135,6 +143,7 @@ def run(arguments: argparse.Namespace) -> None:
                 step += 1
                 write({"step": step, "epoch": epoch, "loss": loss.item(), "seconds": round(time.perf_counter() - started, 3)})
         seconds = time.perf_counter() - started
+        write({"update_norm": update_norm(torch.load(arguments.init, weights_only=True), model.state_dict())})
         result = evaluate(model, pixels["validation", 0], pixels["validation", 1], 3 * arguments.batch_size)
         write({"evaluation": result, "seconds": round(seconds, 3)})
     if arguments.save:
@@ -148,6 +157,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", help="a folder of FS-COCO's layout")
     parser.add_argument("--make-init", type=Path, metavar="FILE", help="write initial weights and end")
     parser.add_argument("--init", type=Path, help="initial weights (.pth, the origin's names)")
+    parser.add_argument("--update-of", type=Path, metavar="FILE", help="print how far this checkpoint is from --init, and end")
     parser.add_argument("--out", type=Path, default=Path("metrics.jsonl"))
     parser.add_argument("--save", type=Path, help="write the final weights here")
     parser.add_argument("--split", default="val_normal.txt")
@@ -164,7 +174,10 @@ def main() -> None:
     parser.add_argument("--pixel-noise", type=float, default=0.0, metavar="SHARE", help="disturb this share of pixel values by 1")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    if arguments.make_init:
+    if arguments.update_of and arguments.init:
+        before, after = (torch.load(path, weights_only=True) for path in (arguments.init, arguments.update_of))
+        print(json.dumps({"update_norm": update_norm(before, after)}))
+    elif arguments.make_init:
         make_init(arguments.make_init, arguments.seed)
     elif arguments.data and arguments.init:
         run(arguments)

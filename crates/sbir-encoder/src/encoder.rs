@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use burn_tensor::{Device, Tensor, TensorData};
+use sbir_kernels::lite::LiteNet;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::architecture::EncoderConfig;
 use crate::convnext::{self, ConvNextConfig, Head, MIN_SIDE, Pass};
+use crate::lite;
 use crate::parameters::{Parameters, to_host};
 use crate::weights::{Scheme, StateDict, TensorValues, names, save_pth, save_safetensors};
 
@@ -62,6 +66,15 @@ impl Preprocessing {
         })
     }
 
+    /// EfficientNet-Lite's: values of −1 to 1, bilinear.
+    ///
+    /// # Errors
+    /// [`Error::ImageSize`] for a side below 32 or above 2048 pixels.
+    pub fn lite(image_size: usize) -> Result<Self, Error> {
+        let (mean, std) = ([127.0 / 255.0; 3], [128.0 / 255.0; 3]);
+        Ok(Self { mean, std, ..Self::origin(image_size)? })
+    }
+
     /// CLIP's statistics, bicubic, as open_clip's towers were trained with.
     ///
     /// # Errors
@@ -90,10 +103,12 @@ pub struct Card {
 /// A siamese encoder: one tower for sketches and photos.
 #[derive(Clone, Debug)]
 pub struct Encoder {
-    config: ConvNextConfig,
+    config: EncoderConfig,
     preprocessing: Preprocessing,
     parameters: Parameters,
     device: Device,
+    /// The kernels' form of the parameters, made when first needed.
+    net: OnceLock<Arc<LiteNet>>,
 }
 
 /// What was found while loading.
@@ -110,16 +125,31 @@ pub struct Loaded {
 }
 
 impl Encoder {
-    /// An encoder with random parameters, drawn as torchvision draws them.
+    /// An encoder with random parameters, drawn as torchvision draws them; `layer_scale` is a ConvNeXt's.
     pub fn random(
-        config: ConvNextConfig,
+        config: impl Into<EncoderConfig>,
         preprocessing: Preprocessing,
         seed: u64,
         layer_scale: f32,
         device: &Device,
     ) -> Self {
-        let parameters = convnext::random_parameters(&config, seed, layer_scale, device);
-        Self { config, preprocessing, parameters, device: device.clone() }
+        let config = config.into();
+        let parameters = match &config {
+            EncoderConfig::ConvNext(config) => {
+                convnext::random_parameters(config, seed, layer_scale, device)
+            }
+            EncoderConfig::Lite(config) => lite::random_parameters(config, seed, device),
+        };
+        Self::assemble(config, preprocessing, parameters, device)
+    }
+
+    fn assemble(
+        config: EncoderConfig,
+        preprocessing: Preprocessing,
+        parameters: Parameters,
+        device: &Device,
+    ) -> Self {
+        Self { config, preprocessing, parameters, device: device.clone(), net: OnceLock::new() }
     }
 
     /// Reads a checkpoint in any known form and naming. Architecture and head are told from names and
@@ -136,19 +166,27 @@ impl Encoder {
     ///
     /// # Errors
     /// As [`Self::load`], where the file holds another architecture too.
-    pub fn load_as(path: &Path, config: &ConvNextConfig, device: &Device) -> Result<Loaded, Error> {
+    pub fn load_as(path: &Path, config: &EncoderConfig, device: &Device) -> Result<Loaded, Error> {
         Self::read(path, Some(config), device)
     }
 
-    fn read(
-        path: &Path,
-        config: Option<&ConvNextConfig>,
-        device: &Device,
-    ) -> Result<Loaded, Error> {
+    fn read(path: &Path, wanted: Option<&EncoderConfig>, device: &Device) -> Result<Loaded, Error> {
         let state = StateDict::open(path)?;
+        let lite = match wanted {
+            Some(EncoderConfig::Lite(config)) => Some(config),
+            _ => None,
+        };
+        if let Some(read) = lite::read(&state, lite)? {
+            return Self::finish_lite(&state, read, wanted, device);
+        }
         let mapping = names::map(&state)?;
-        let config = match config {
-            Some(config) => config.clone(),
+        let config = match wanted {
+            Some(EncoderConfig::ConvNext(config)) => config.clone(),
+            Some(other) => {
+                let detail = format!("a ConvNeXt, and {other} was asked for");
+                let path = path.to_owned();
+                return Err(crate::weights::Error::Architecture { path, detail }.into());
+            }
             None => {
                 let found = mapping.infer_architecture()?;
                 let head = match found.projection {
@@ -172,13 +210,35 @@ impl Encoder {
             None => Preprocessing::origin(224)?,
         };
         let parameters = Parameters::from_values(values, device);
-        let encoder = Self { config, preprocessing, parameters, device: device.clone() };
+        let encoder = Self::assemble(config.into(), preprocessing, parameters, device);
         let dropped = mapping.dropped().to_vec();
         Ok(Loaded { encoder, scheme: mapping.scheme(), card, dropped })
     }
 
+    fn finish_lite(
+        state: &StateDict,
+        read: lite::Read,
+        wanted: Option<&EncoderConfig>,
+        device: &Device,
+    ) -> Result<Loaded, Error> {
+        let config = EncoderConfig::Lite(read.config);
+        if let Some(wanted) = wanted.filter(|wanted| **wanted != config) {
+            let detail = format!("{config}, and {wanted} was asked for");
+            let path = state.path().to_owned();
+            return Err(crate::weights::Error::Architecture { path, detail }.into());
+        }
+        let card = read_card(state)?;
+        let preprocessing = match &card {
+            Some(card) => card.preprocessing,
+            None => Preprocessing::lite(224)?,
+        };
+        let parameters = Parameters::from_values(read.values, device);
+        let encoder = Self::assemble(config, preprocessing, parameters, device);
+        Ok(Loaded { encoder, scheme: read.scheme, card, dropped: read.dropped })
+    }
+
     /// Architecture.
-    pub fn config(&self) -> &ConvNextConfig {
+    pub fn config(&self) -> &EncoderConfig {
         &self.config
     }
 
@@ -201,7 +261,7 @@ impl Encoder {
     /// The same architecture with other parameters.
     #[must_use]
     pub fn with_parameters(&self, parameters: Parameters) -> Self {
-        Self { parameters, ..self.clone() }
+        Self::assemble(self.config.clone(), self.preprocessing, parameters, &self.device)
     }
 
     /// The device that the parameters live on.
@@ -230,9 +290,38 @@ impl Encoder {
         if count == 0 {
             return Vec::new();
         }
+        if let (Some(net), true) = (self.net(), height == width) {
+            return net.embed(&pixels, height);
+        }
         let data = TensorData::new(pixels, [count, 3, height, width]);
         let images = Tensor::from_data(data, &self.device);
-        to_host(&convnext::forward(&self.config, &self.parameters, images, Pass::default()))
+        let pass = Pass::default();
+        to_host(&crate::architecture::forward(&self.config, &self.parameters, images, pass))
+    }
+
+    /// The kernels' form of an EfficientNet-Lite on the CPU; `None` for other families and devices.
+    pub fn net(&self) -> Option<&LiteNet> {
+        match &self.config {
+            EncoderConfig::Lite(config) if self.device == Device::flex() => {
+                Some(self.net.get_or_init(|| Arc::new(lite::net(config, &self.parameters))))
+            }
+            _ => None,
+        }
+    }
+
+    /// Gradients at the parameters, in their order, from those of [`Self::net`].
+    ///
+    /// # Panics
+    /// For another family.
+    pub fn unfold(&self, gradients: sbir_kernels::lite::LiteWeights) -> Vec<Tensor<1>> {
+        match &self.config {
+            EncoderConfig::Lite(config) => {
+                lite::unfold(config, &self.parameters, gradients, &self.device)
+            }
+            EncoderConfig::ConvNext(_) => {
+                panic!("the kernels' gradients are an EfficientNet-Lite's")
+            }
+        }
     }
 
     /// Writes the weights as safetensors under canonical names, with a card.
@@ -254,7 +343,10 @@ impl Encoder {
             .parameters
             .to_values()
             .map(|(name, shape, values)| {
-                let (name, shape) = names::to_scheme(&name, &shape, scheme)?;
+                let (name, shape) = match (&self.config, scheme) {
+                    (EncoderConfig::Lite(_), Scheme::Sbir) => (name, shape),
+                    _ => names::to_scheme(&name, &shape, scheme)?,
+                };
                 Ok(TensorValues::new(name, shape, values))
             })
             .collect::<Result<Vec<_>, Error>>()?;

@@ -12,7 +12,8 @@ pub enum Error {
     /// No such architecture.
     #[error(
         "unknown encoder {given:?}; choose convnext_atto, _femto, _pico, _nano, _tiny, _small, \
-         _base, _large, _xlarge or convnext:DEPTHS:WIDTHS, e.g. convnext:2-2-6-2:40-80-160-320"
+         _base, _large, _xlarge, convnext:DEPTHS:WIDTHS, e.g. convnext:2-2-6-2:40-80-160-320, \
+         or efficientnet_lite0[:WIDTH][:quadrants]"
     )]
     Architecture {
         /// What was given.

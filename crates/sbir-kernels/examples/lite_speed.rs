@@ -5,7 +5,8 @@ use std::time::Instant;
 use sbir_kernels::lite::{LiteNet, LiteSpec, LiteWeights};
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<usize>().expect("a number"));
+    let mut arguments =
+        std::env::args().skip(1).map(|text| text.parse::<usize>().expect("a number"));
     let mut next = |default| arguments.next().unwrap_or(default);
     let (side, batch, threads) = (next(224), next(16), next(2));
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("one pool");
@@ -19,7 +20,8 @@ fn main() {
     }
     weights.projection.fill(0.01);
     let net = LiteNet::new(spec.clone(), weights);
-    let pixels: Vec<f32> = (0..batch * 3 * side * side).map(|i| ((i * 31) % 255) as f32 / 128.0 - 1.0).collect();
+    let pixels: Vec<f32> =
+        (0..batch * 3 * side * side).map(|i| ((i * 31) % 255) as f32 / 128.0 - 1.0).collect();
     let at = vec![0.1; batch * spec.width];
     let rate = |name: &str, work: &dyn Fn()| {
         work();

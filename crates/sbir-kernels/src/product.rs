@@ -96,8 +96,9 @@ mod tests {
                     );
                     for y in 0..rows {
                         for x in 0..columns {
-                            let sum: f32 =
-                                (0..inner).map(|i| left[y * inner + i] * right[i * columns + x]).sum();
+                            let sum: f32 = (0..inner)
+                                .map(|i| left[y * inner + i] * right[i * columns + x])
+                                .sum();
                             let expected = if add { sum + 2.0 } else { sum };
                             assert_eq!(output[y * columns + x], expected);
                         }

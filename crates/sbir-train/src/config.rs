@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use sbir_data::{Alpha, DatasetKind, SketchKind};
-use sbir_encoder::{ConvNextConfig, DeviceChoice, Preprocessing};
+use sbir_encoder::{DeviceChoice, EncoderConfig, Preprocessing};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -39,7 +39,7 @@ pub struct TrainConfig {
     /// What is done with transparency, palettes and 1-bit pictures.
     pub alpha: Alpha,
     /// Architecture.
-    pub encoder: ConvNextConfig,
+    pub encoder: EncoderConfig,
     /// First weights.
     pub init: Init,
     /// Input size and normalisation.
@@ -105,7 +105,10 @@ impl TrainConfig {
 }
 
 /// Pairs of `side`² pictures whose graph should take about 4 GB: the default of `--micro-batch`.
-pub fn default_micro_batch(encoder: &ConvNextConfig, side: usize) -> usize {
+pub fn default_micro_batch(encoder: &EncoderConfig, side: usize) -> usize {
+    // Only in a graph on a GPU: the kernels of the CPU take few pictures at once by themselves.
+    const LITE: usize = 32;
+    let EncoderConfig::ConvNext(encoder) = encoder else { return LITE };
     /// Values that a block's graph holds for each value of its input: counted from the operations
     /// that keep their input, not yet measured.
     const VALUES_PER_INPUT: usize = 26;

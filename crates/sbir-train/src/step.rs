@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use burn_tensor::{Device, Tensor, TensorData};
-use sbir_encoder::{ConvNextConfig, Parameters, Pass, StochasticDepth, forward, to_host};
+use sbir_encoder::{Encoder, LiteNet, Parameters, Pass, StochasticDepth, forward, to_host};
 
 use crate::loss::{exclusions, info_nce};
 
@@ -65,13 +65,15 @@ impl HostBatch {
 ///
 /// `step` is the number of optimiser steps taken before this one; stochastic depth draws from it.
 pub fn loss_and_gradients(
-    config: &ConvNextConfig,
-    parameters: &Parameters,
+    encoder: &Encoder,
     batch: &HostBatch,
     step: u64,
     options: &StepOptions,
-    device: &Device,
 ) -> (f32, Vec<Tensor<1>>) {
+    let (config, parameters, device) = (encoder.config(), encoder.parameters(), encoder.device());
+    if let Some(net) = encoder.net() {
+        return with_kernels(encoder, net, batch, options);
+    }
     let tracked = parameters.tracked();
     let graph_device = device.clone().autodiff();
     let embed = |parameters: &Parameters, tower: u64, range: &Range<usize>, device: &Device| {
@@ -129,4 +131,36 @@ pub fn loss_and_gradients(
         }
     }
     (value, total.expect("a batch has at least one pair"))
+}
+
+/// The same through kernels of our own, which keep no graph: whatever the batch, a few pictures are
+/// in memory at once.
+fn with_kernels(
+    encoder: &Encoder,
+    net: &LiteNet,
+    batch: &HostBatch,
+    options: &StepOptions,
+) -> (f32, Vec<Tensor<1>>) {
+    let device = encoder.device();
+    let towers = [&batch.sketches, &batch.photos];
+    let embeddings = towers.map(|pixels| {
+        let values = net.embed(pixels, batch.side);
+        let shape = [batch.pairs(), encoder.width()];
+        Tensor::<2>::from_data(TensorData::new(values, shape), device).autodiff().require_grad()
+    });
+    let mask = exclusions(&batch.keys, &device.clone().autodiff());
+    let [sketches, photos] = &embeddings;
+    let loss = info_nce(sketches.clone(), photos.clone(), options.temperature, mask);
+    let mut at_embeddings = loss.backward();
+    let value = to_host(&loss)[0];
+    let mut total: Option<Vec<Tensor<1>>> = None;
+    for (pixels, embeddings) in towers.into_iter().zip(&embeddings) {
+        let at = to_host(&embeddings.grad_remove(&mut at_embeddings).expect(TAKES_PART));
+        let new = encoder.unfold(net.gradients(pixels, batch.side, &at));
+        total = Some(match total {
+            Some(sums) => sums.into_iter().zip(new).map(|(sum, new)| sum + new).collect(),
+            None => new,
+        });
+    }
+    (value, total.expect("two towers"))
 }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn_tensor::Device;
 use sbir_data::{PairSet, Transform, epoch_order, training_batches};
-use sbir_encoder::{ConvNextConfig, Encoder};
+use sbir_encoder::Encoder;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -112,7 +111,6 @@ pub struct Trainer {
     train: Arc<PairSet>,
     validation: PairSet,
     transform: Transform,
-    architecture: ConvNextConfig,
     encoder: Encoder,
     adam: Adam,
     place: Place,
@@ -148,20 +146,8 @@ impl Trainer {
             data: digest(&train),
         };
         let adam = Adam::new(config.adam, encoder.parameters());
-        let architecture = encoder.config().clone();
         let train = Arc::new(train);
-        Ok(Self {
-            config,
-            run,
-            train,
-            validation,
-            transform,
-            architecture,
-            encoder,
-            adam,
-            place,
-            threads,
-        })
+        Ok(Self { config, run, train, validation, transform, encoder, adam, place, threads })
     }
 
     fn restore(&mut self, restored: checkpoint::Restored) -> Result<(), Error> {
@@ -206,7 +192,6 @@ impl Trainer {
         monitor: &mut M,
         stop: &AtomicBool,
     ) -> Result<Outcome<M::Error>, Error> {
-        let device = self.encoder.device().clone();
         // White paper after normalisation.
         let (mean, std) = (self.transform.mean, self.transform.std);
         let white = std::array::from_fn(|channel| (1.0 - mean[channel]) / std[channel]);
@@ -226,7 +211,7 @@ impl Trainer {
                 let mut batch = host_batch(batch?);
                 let (seed, steps) = (self.config.seed, self.place.steps);
                 self.config.augmentation.apply(&mut batch, white, seed, steps);
-                let event = self.step(&batch, &device)?;
+                let event = self.step(&batch)?;
                 if let Err(error) = monitor.step(&event) {
                     return Ok(Outcome::Failed(error));
                 }
@@ -262,7 +247,7 @@ impl Trainer {
         Ok(Outcome::Finished { encoder: Box::new(self.encoder) })
     }
 
-    fn step(&mut self, batch: &HostBatch, device: &Device) -> Result<StepEvent, Error> {
+    fn step(&mut self, batch: &HostBatch) -> Result<StepEvent, Error> {
         let started = Instant::now();
         let options = StepOptions {
             temperature: self.config.temperature,
@@ -273,8 +258,7 @@ impl Trainer {
         };
         let parameters = self.encoder.parameters();
         let steps = self.place.steps;
-        let (loss, gradients) =
-            loss_and_gradients(&self.architecture, parameters, batch, steps, &options, device);
+        let (loss, gradients) = loss_and_gradients(&self.encoder, batch, steps, &options);
         if !loss.is_finite() {
             let kept = match checkpoint::newest(&self.run.checkpoints())? {
                 Some(path) => format!("the last good checkpoint is {}", path.display()),

@@ -61,7 +61,10 @@ fn auto_never_takes_software_and_says_what_it_took() {
         dir.command(args).env("VK_DRIVER_FILES", SWIFTSHADER).output().unwrap().into()
     };
     let text = ran(&["doctor"]).ok();
-    assert!(text.contains("adapter:        vulkan:0 (") && text.contains("software on the CPU)"), "{text}");
+    assert!(
+        text.contains("adapter:        vulkan:0 (") && text.contains("software on the CPU)"),
+        "{text}"
+    );
     assert!(text.contains("--device auto:  cpu (no GPU found)"), "{text}");
 }
 

@@ -128,7 +128,7 @@ impl Default for Pass<'_> {
 /// # Shapes
 /// - `images`: `[batch_size, 3, height, width]`, each side at least [`MIN_SIDE`]
 /// - output: `[batch_size, embedding_width]`, rows of unit length
-pub fn forward(
+pub(crate) fn forward(
     config: &ConvNextConfig,
     parameters: &Parameters,
     images: Tensor<4>,

@@ -47,10 +47,12 @@ pub enum Scheme {
     /// The visual tower of open_clip, timm's names and a projection:
     /// `visual.trunk.stages.0.blocks.0.conv_dw.weight`, `visual.head.proj.weight`.
     OpenClip,
+    /// lukemelas/EfficientNet-PyTorch, read only: `_blocks.0._depthwise_conv.weight`.
+    EfficientnetPytorch,
 }
 
 impl Scheme {
-    /// Every naming.
+    /// Every naming of a ConvNeXt.
     pub const ALL: [Self; 6] = [
         Self::Sbir,
         Self::Torchvision,
@@ -70,6 +72,7 @@ impl Scheme {
             Self::Timm => timm::parse(&parts),
             Self::Facebookresearch => facebookresearch::parse(&parts),
             Self::OpenClip => open_clip::parse(&parts),
+            Self::EfficientnetPytorch => None,
         }
     }
 
@@ -84,6 +87,7 @@ impl Scheme {
             Self::Timm => timm::key(parameter),
             Self::Facebookresearch => facebookresearch::key(parameter),
             Self::OpenClip => open_clip::key(parameter),
+            Self::EfficientnetPytorch => None,
         }
     }
 
@@ -105,6 +109,7 @@ impl fmt::Display for Scheme {
             Self::Timm => "timm",
             Self::Facebookresearch => "facebookresearch",
             Self::OpenClip => "open_clip",
+            Self::EfficientnetPytorch => "efficientnet_pytorch",
         })
     }
 }

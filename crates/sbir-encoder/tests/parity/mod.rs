@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use burn_tensor::{Device, Tensor, TensorData};
 use inputs::{Kind, images};
 use sbir_encoder::weights::{Scheme, StateDict, TensorValues, save_safetensors};
-use sbir_encoder::{Encoder, Head, Pass, forward, to_host};
+use sbir_encoder::{Encoder, EncoderConfig, Head, Pass, forward, to_host};
 
 fn golden(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests/golden/parity", name].iter().collect()
@@ -105,7 +105,8 @@ fn open_clips_head_matches_pytorch() {
     save_safetensors(&whole, &entries, &BTreeMap::new()).unwrap();
     let loaded = Encoder::load(&whole, &Device::flex()).unwrap();
     assert_eq!(loaded.scheme, Scheme::OpenClip);
-    assert_eq!(loaded.encoder.config().head, Head::Projection { width: 16 });
+    let EncoderConfig::ConvNext(config) = loaded.encoder.config() else { panic!("a ConvNeXt") };
+    assert_eq!(config.head, Head::Projection { width: 16 });
     for (kind, name) in [(Kind::Sketch, "open_clip.sketches"), (Kind::Photo, "open_clip.photos")] {
         let found = embed(&loaded.encoder, kind, 0, [6, 128, 128]);
         let found = difference(&found, &expected(name), 16);

@@ -13,8 +13,11 @@ use crate::product::{Lies, product};
 fn through_clamp(gradient: &mut [f32], values: &[f32], at_bias: &mut [f32]) {
     Arch::new().dispatch(|| {
         let channels = at_bias.len();
-        for (gradient, values) in gradient.chunks_exact_mut(channels).zip(values.chunks_exact(channels)) {
-            for ((gradient, &value), sum) in gradient.iter_mut().zip(values).zip(at_bias.iter_mut()) {
+        for (gradient, values) in
+            gradient.chunks_exact_mut(channels).zip(values.chunks_exact(channels))
+        {
+            for ((gradient, &value), sum) in gradient.iter_mut().zip(values).zip(at_bias.iter_mut())
+            {
                 let kept = if value > 0.0 && value < 6.0 { *gradient } else { 0.0 };
                 *gradient = kept;
                 *sum += kept;
@@ -56,20 +59,34 @@ fn pointwise(
 }
 
 /// From the embeddings to the last feature map.
-fn head(net: &LiteNet, tape: &HeadTape, plane: [usize; 2], at: &[f32], sum: &mut LiteWeights) -> Vec<f32> {
+fn head(
+    net: &LiteNet,
+    tape: &HeadTape,
+    plane: [usize; 2],
+    at: &[f32],
+    sum: &mut LiteWeights,
+) -> Vec<f32> {
     let LiteSpec { features, width, .. } = net.spec;
     let regions = net.spec.regions();
     let pictures = tape.lengths.len();
     let mut before = at.to_vec();
     let embeddings = tape.embeddings.chunks_exact(width);
-    for ((gradient, embedding), length) in before.chunks_exact_mut(width).zip(embeddings).zip(&tape.lengths) {
+    for ((gradient, embedding), length) in
+        before.chunks_exact_mut(width).zip(embeddings).zip(&tape.lengths)
+    {
         let along: f32 = gradient.iter().zip(embedding).map(|(g, e)| g * e).sum();
         for (gradient, embedding) in gradient.iter_mut().zip(embedding) {
             *gradient = (*gradient - along * embedding) / length;
         }
     }
     let shape = [width, pictures, regions * features];
-    product(shape, (&before, Lies::Transposed), (&tape.pooled, Lies::Straight), &mut sum.projection, true);
+    product(
+        shape,
+        (&before, Lies::Transposed),
+        (&tape.pooled, Lies::Straight),
+        &mut sum.projection,
+        true,
+    );
     let mut at_pooled = vec![0.0; pictures * regions * features];
     let shape = [pictures, width, regions * features];
     let projection = (net.weights.projection.as_slice(), Lies::Straight);

@@ -153,7 +153,8 @@ impl<F: Fn([usize; 2], &mut Taps)> WithSimd for Gather<'_, F> {
                     let value = source[at * registers + channel];
                     sum = simd.mul_add_f32s(value, weight[tap * registers + channel], sum);
                 }
-                *output = if bias.is_some() { simd.min_f32s(simd.max_f32s(sum, zero), six) } else { sum };
+                *output =
+                    if bias.is_some() { simd.min_f32s(simd.max_f32s(sum, zero), six) } else { sum };
             }
         }
     }
@@ -258,7 +259,9 @@ mod tests {
                     for kx in 0..kernel {
                         let row = (y * stride + ky) as isize - top as isize;
                         let column = (x * stride + kx) as isize - left as isize;
-                        if (0..height as isize).contains(&row) && (0..width as isize).contains(&column) {
+                        if (0..height as isize).contains(&row)
+                            && (0..width as isize).contains(&column)
+                        {
                             for channel in 0..channels {
                                 list.push([
                                     (y * out_width + x) * channels + channel,

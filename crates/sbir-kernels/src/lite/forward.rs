@@ -73,14 +73,23 @@ fn gather_patches(pixels: &[f32], side: usize, patches: &mut [f32]) {
     let out = side.div_ceil(2);
     let before = padding(side, 3, 2);
     let plane = side * side;
-    for (picture, patches) in pixels.chunks_exact(3 * plane).zip(patches.chunks_exact_mut(out * out * 27)) {
+    for (picture, patches) in
+        pixels.chunks_exact(3 * plane).zip(patches.chunks_exact_mut(out * out * 27))
+    {
         for (place, patch) in patches.chunks_exact_mut(27).enumerate() {
             let (y, x) = (2 * (place / out), 2 * (place % out));
             for (tap, values) in patch.chunks_exact_mut(3).enumerate() {
                 let (row, column) = (y + tap / 3, x + tap % 3);
-                let inside = row >= before && column >= before && row - before < side && column - before < side;
+                let inside = row >= before
+                    && column >= before
+                    && row - before < side
+                    && column - before < side;
                 for (colour, value) in values.iter_mut().enumerate() {
-                    *value = if inside { picture[colour * plane + (row - before) * side + column - before] } else { 0.0 };
+                    *value = if inside {
+                        picture[colour * plane + (row - before) * side + column - before]
+                    } else {
+                        0.0
+                    };
                 }
             }
         }
@@ -116,7 +125,9 @@ fn filter(net: &LiteNet, index: usize, geometry: &Geometry, input: &[f32], outpu
     let [height, width] = geometry.input;
     let [out_height, out_width] = geometry.output();
     let inputs = input.chunks_exact(height * width * geometry.channels);
-    for (input, output) in inputs.zip(output.chunks_exact_mut(out_height * out_width * geometry.channels)) {
+    for (input, output) in
+        inputs.zip(output.chunks_exact_mut(out_height * out_width * geometry.channels))
+    {
         depthwise::forward(arch, geometry, input, weight, bias, output);
     }
 }
@@ -154,12 +165,24 @@ fn head(net: &LiteNet, pictures: usize, plane: [usize; 2], tape: &mut HeadTape) 
 }
 
 /// Embeddings of a chunk.
-pub(super) fn embed(net: &LiteNet, pixels: &[f32], side: usize, scratch: &mut Scratch, output: &mut [f32]) {
+pub(super) fn embed(
+    net: &LiteNet,
+    pixels: &[f32],
+    side: usize,
+    scratch: &mut Scratch,
+    output: &mut [f32],
+) {
     let pictures = pixels.len() / (3 * side * side);
     let (stem, geometries, plane) = net.spec.sizes(side);
     let patches = sized(&mut scratch.patches, pictures * stem * stem * 27);
     gather_patches(pixels, side, patches);
-    pointwise(net, 0, patches, sized(&mut scratch.now, pictures * stem * stem * net.spec.stem), true);
+    pointwise(
+        net,
+        0,
+        patches,
+        sized(&mut scratch.now, pictures * stem * stem * net.spec.stem),
+        true,
+    );
     let mut index = 1;
     for (block, geometry) in net.spec.blocks.iter().zip(&geometries) {
         let pixels = geometry.input[0] * geometry.input[1] * pictures;

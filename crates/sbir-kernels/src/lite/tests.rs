@@ -10,14 +10,19 @@ fn small(quadrants: bool) -> LiteSpec {
         channels_in,
         channels_out,
     };
-    let blocks =
-        vec![block(3, 1, 1, 16, 8), block(5, 2, 4, 8, 8), block(3, 1, 2, 8, 8), block(5, 2, 2, 8, 12)];
+    let blocks = vec![
+        block(3, 1, 1, 16, 8),
+        block(5, 2, 4, 8, 8),
+        block(3, 1, 2, 8, 8),
+        block(5, 2, 2, 8, 12),
+    ];
     LiteSpec { stem: 16, blocks, features: 20, width: 6, quadrants }
 }
 
 /// Uniform in ±1, a function of place and seed.
 fn draw(place: usize, seed: u64) -> f32 {
-    let mut z = (place as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ seed.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mut z = (place as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ seed.wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 23) as f32 - 1.0
@@ -68,9 +73,10 @@ fn twin(spec: &LiteSpec, weights: &LiteWeights, pixels: &[f32], side: usize) -> 
                     let mut sum = f64::from(bias[o]);
                     for ky in 0..kernel {
                         for kx in 0..kernel {
-                            let (Some(row), Some(column)) =
-                                ((y * stride + ky).checked_sub(before), (x * stride + kx).checked_sub(before))
-                            else {
+                            let (Some(row), Some(column)) = (
+                                (y * stride + ky).checked_sub(before),
+                                (x * stride + kx).checked_sub(before),
+                            ) else {
                                 continue;
                             };
                             if row >= *side || column >= *side {
@@ -84,7 +90,11 @@ fn twin(spec: &LiteSpec, weights: &LiteWeights, pixels: &[f32], side: usize) -> 
                                 }
                                 _ => {
                                     let row = &weight[(o * kernel * kernel + tap) * channels..];
-                                    sum += pixel.iter().zip(row).map(|(p, w)| p * f64::from(*w)).sum::<f64>();
+                                    sum += pixel
+                                        .iter()
+                                        .zip(row)
+                                        .map(|(p, w)| p * f64::from(*w))
+                                        .sum::<f64>();
                                 }
                             }
                         }
@@ -213,7 +223,8 @@ fn any_number_of_threads_gives_the_same_bits() {
     assert_eq!(one, run(5));
     // Whole batches and parts of them give the same sums, up to rounding.
     let half = 20;
-    let mut parts = net.gradients(&pixels[..half * 3 * side * side], side, &at[..half * spec.width]);
+    let mut parts =
+        net.gradients(&pixels[..half * 3 * side * side], side, &at[..half * spec.width]);
     parts.add(&net.gradients(&pixels[half * 3 * side * side..], side, &at[half * spec.width..]));
     for (left, right) in parts.projection.iter().zip(&one.1.projection) {
         assert!((left - right).abs() < 1e-4);

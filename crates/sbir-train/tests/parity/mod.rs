@@ -72,8 +72,7 @@ fn gradient_difference(device: &Device, options: &StepOptions) -> (f64, f64, Str
     let encoder = narrow(device);
     let parameters = encoder.parameters();
     let batch = batch(0, 6, 128);
-    let (loss, gradients) =
-        loss_and_gradients(encoder.config(), parameters, &batch, 0, options, device);
+    let (loss, gradients) = loss_and_gradients(&encoder, &batch, 0, options);
     let expected = reference(&encoder_golden("gradients.safetensors"), parameters, "");
     let (worst, name) = parameters
         .iter()
@@ -117,8 +116,12 @@ fn ten_steps(adam_epsilon: f64, norm_epsilon: f64) -> (Vec<f64>, f64) {
     let mut losses = Vec::new();
     for step in 0..10 {
         let batch = batch(100 + 8 * step, 8, 64);
-        let (loss, gradients) =
-            loss_and_gradients(encoder.config(), &parameters, &batch, step, &options, &device);
+        let (loss, gradients) = loss_and_gradients(
+            &encoder.with_parameters(parameters.clone()),
+            &batch,
+            step,
+            &options,
+        );
         parameters = adam.step(&parameters, gradients);
         losses.push(f64::from(loss));
     }

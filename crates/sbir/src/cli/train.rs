@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sbir_data::{Orientation, mix};
 use sbir_encoder::weights::Scheme;
 use sbir_encoder::weights::fetch::{self, FetchOptions, Pretrained};
-use sbir_encoder::{ConvNextConfig, Encoder, NORM_EPSILON, Preprocessing};
+use sbir_encoder::{Encoder, EncoderConfig, NORM_EPSILON, Preprocessing};
 use sbir_train::{
     AdamConfig, EpochEvent, Init, Monitor, Outcome, RunDir, StepEvent, TrainConfig, Trainer,
 };
@@ -112,9 +112,15 @@ struct Finished {
 fn fresh(args: &TrainArgs) -> Result<(TrainConfig, PathBuf), Failure> {
     let usage = |error: sbir_encoder::Error| Failure::Usage(error.to_string());
     let name = args.encoder.as_deref().unwrap_or("convnext_small");
-    let encoder: ConvNextConfig = name.parse().map_err(usage)?;
+    let encoder: EncoderConfig = name.parse().map_err(usage)?;
     let image_size = args.image_size.unwrap_or(224);
-    let preprocessing = Preprocessing::origin(image_size).map_err(usage)?;
+    let is_lite = matches!(encoder, EncoderConfig::Lite(_));
+    if is_lite && args.stochastic_depth.is_some_and(|probability| probability > 0.0) {
+        return Err(Failure::Usage("--stochastic-depth goes with ConvNeXt only".to_owned()));
+    }
+    let preprocessing =
+        if is_lite { Preprocessing::lite(image_size) } else { Preprocessing::origin(image_size) };
+    let preprocessing = preprocessing.map_err(usage)?;
     let preprocessing = pairs::adjusted(preprocessing, None, args.line.as_ref())?;
     let init = match args.init.as_deref().unwrap_or("imagenet") {
         "imagenet" => Init::Imagenet,
@@ -150,7 +156,7 @@ fn fresh(args: &TrainArgs) -> Result<(TrainConfig, PathBuf), Failure> {
             ..AdamConfig::default()
         },
         augmentation: args.augment.unwrap_or_default(),
-        stochastic_depth: args.stochastic_depth.unwrap_or(0.4),
+        stochastic_depth: args.stochastic_depth.unwrap_or(if is_lite { 0.0 } else { 0.4 }),
         norm_epsilon: args.norm_eps.unwrap_or(NORM_EPSILON),
         seed: args.seed.unwrap_or(42),
         device: args.compute.device.unwrap_or_default(),
@@ -220,7 +226,7 @@ fn first_encoder(config: &TrainConfig, device: &sbir_encoder::Device) -> Result<
     Ok(loaded.encoder.with_preprocessing(config.preprocessing))
 }
 
-fn fetch_weights(encoder: &ConvNextConfig) -> Result<PathBuf, Failure> {
+fn fetch_weights(encoder: &EncoderConfig) -> Result<PathBuf, Failure> {
     let name = encoder.to_string();
     let Some(weights) = Pretrained::ALL.into_iter().find(|weights| weights.encoder() == name)
     else {
