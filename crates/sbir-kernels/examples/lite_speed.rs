@@ -1,5 +1,7 @@
 //! Pictures a second of EfficientNet-Lite0: `lite_speed SIDE BATCH THREADS`.
 
+#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+
 use std::time::Instant;
 
 use sbir_kernels::lite::{LiteNet, LiteSpec, LiteWeights};

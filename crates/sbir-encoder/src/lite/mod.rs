@@ -175,7 +175,7 @@ fn first_projection(config: &LiteConfig, seed: u64) -> Vec<f32> {
     let spec = config.spec();
     let inputs = spec.regions() * spec.features;
     let deviation = 1.0 / (config.width as f64).sqrt();
-    let draws = random::normals(seed, &[0x70_726f_6a], config.width * spec.features);
+    let draws = random::normals(seed, &[0x7072_6f6a], config.width * spec.features);
     let mut values = vec![0.0; config.width * inputs];
     for (row, draws) in values.chunks_mut(inputs).zip(draws.chunks(spec.features)) {
         for (value, draw) in row.iter_mut().zip(draws) {

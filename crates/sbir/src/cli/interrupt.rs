@@ -1,6 +1,8 @@
 //! Ctrl-C.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(unix)]
+use std::sync::{Arc, LazyLock};
 
 /// Set by the first Ctrl-C (or SIGTERM).
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -15,4 +17,15 @@ pub(crate) fn install() -> &'static AtomicBool {
         }
     });
     &STOP
+}
+
+/// Turns a file-size limit (`ulimit -f`) into an error of the write that meets it: its signal would end the
+/// process without a word.
+pub(crate) fn survive_size_limits() {
+    #[cfg(unix)]
+    {
+        static HIT: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+        // Where the system refuses, the limit ends the process; files stay whole in any case.
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::clone(&HIT));
+    }
 }

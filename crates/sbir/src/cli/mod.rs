@@ -25,6 +25,7 @@ use args::{Cli, Command};
 /// Ctrl-C.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
+    interrupt::survive_size_limits();
     let outcome = match cli.command {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
