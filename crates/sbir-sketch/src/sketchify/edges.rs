@@ -58,27 +58,37 @@ impl EdgeMap {
         let mut turn = vec![[0.0_f32; 2]; width * height];
         for (sigma, weight) in SCALES {
             let blurred = planes.each_ref().map(|plane| plane.gaussian(sigma));
+            // A step of height h blurred by σ has the slope h / (σ √2π).
+            let factor = weight * sigma * 2.506_628;
+            let mut tensors = vec![[0.0_f32; 3]; width];
             for y in 0..height {
-                let (above, below) = (y.saturating_sub(1), (y + 1).min(height - 1));
-                for x in 0..width {
-                    let (left, right) = (x.saturating_sub(1), (x + 1).min(width - 1));
-                    let [mut xx, mut xy, mut yy] = [0.0_f32; 3];
-                    for plane in &blurred {
-                        let dx = 0.5 * (plane.at(right, y) - plane.at(left, y));
-                        let dy = 0.5 * (plane.at(x, below) - plane.at(x, above));
-                        xx += dx * dx;
-                        xy += dx * dy;
-                        yy += dy * dy;
+                tensors.fill([0.0; 3]);
+                for plane in &blurred {
+                    let row = |y: usize| &plane.values[y * width..(y + 1) * width];
+                    let (above, own, below) =
+                        (row(y.saturating_sub(1)), row(y), row((y + 1).min(height - 1)));
+                    let sides = own.windows(3).map(|three| three[2] - three[0]);
+                    let ends = [own[1] - own[0], own[width - 1] - own[width - 2]];
+                    let across =
+                        ends[..1].iter().copied().chain(sides).chain(ends[1..].iter().copied());
+                    let down = below.iter().zip(above).map(|(below, above)| below - above);
+                    for ((tensor, dx), dy) in tensors.iter_mut().zip(across).zip(down) {
+                        tensor[0] += dx * dx;
+                        tensor[1] += dx * dy;
+                        tensor[2] += dy * dy;
                     }
+                }
+                let row = y * width..(y + 1) * width;
+                let results = strength.values[row.clone()].iter_mut().zip(&mut turn[row]);
+                for ([xx, xy, yy], (strength, turn)) in tensors.iter().zip(results) {
                     let difference = xx - yy;
                     let root = (difference * difference + 4.0 * xy * xy).sqrt();
-                    // A step of height h blurred by σ has the slope h / (σ √2π).
-                    let slope = (0.5 * (xx + yy + root)).sqrt() * sigma * 2.506_628;
-                    let index = y * width + x;
-                    strength.values[index] += weight * slope;
+                    // Differences over two pixels: half of them is the slope.
+                    let slope = factor * 0.5 * (0.5 * (xx + yy + root)).sqrt();
+                    *strength += slope;
                     if root > 0.0 {
-                        turn[index][0] += weight * slope * difference / root;
-                        turn[index][1] += weight * slope * 2.0 * xy / root;
+                        turn[0] += slope * difference / root;
+                        turn[1] += slope * 2.0 * xy / root;
                     }
                 }
             }

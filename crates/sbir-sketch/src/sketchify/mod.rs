@@ -187,3 +187,118 @@ pub fn sketchify(
     }
     Sketch::new([width as f32, height as f32], strokes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dark disc of 60 pixels across and a faint small square, on light paper of 160 × 120.
+    fn scene() -> Vec<u8> {
+        let mut pixels = Vec::new();
+        for y in 0..120_i32 {
+            for x in 0..160_i32 {
+                let disc = (x - 80).pow(2) + (y - 60).pow(2) <= 900;
+                let square = (10..30).contains(&x) && (10..30).contains(&y);
+                pixels.extend(if disc {
+                    [40, 60, 120]
+                } else if square {
+                    [225, 225, 215]
+                } else {
+                    [240, 240, 235]
+                });
+            }
+        }
+        pixels
+    }
+
+    #[test]
+    fn an_outline_is_drawn_where_it_is() {
+        for style in DrawingStyle::ALL {
+            let drawn = sketchify(160, 120, &scene(), &style.into()).unwrap();
+            assert_eq!(drawn.canvas, [160.0, 120.0]);
+            let first = &drawn.strokes[0].points;
+            let off = |p: &[f32; 2]| ((p[0] - 80.0).hypot(p[1] - 60.0) - 30.0).abs();
+            assert!(first.iter().all(|point| off(point) < 3.0), "{style}: {first:?}");
+            // Most of the way round, in the first stroke or the first two.
+            let near = Sketch::new(
+                drawn.canvas,
+                drawn
+                    .strokes
+                    .iter()
+                    .filter(|s| s.points.iter().all(|p| off(p) < 4.0))
+                    .cloned()
+                    .collect(),
+            );
+            let length = near.unwrap().length();
+            assert!((150.0..230.0).contains(&length), "{style}: {length}");
+        }
+    }
+
+    #[test]
+    fn the_same_photo_gives_the_same_drawing_at_any_size() {
+        let once = sketchify(160, 120, &scene(), &SketchifyOptions::default()).unwrap();
+        assert_eq!(once, sketchify(160, 120, &scene(), &SketchifyOptions::default()).unwrap());
+        let twice: Vec<u8> = (0..240 * 320)
+            .flat_map(|i| {
+                let at = ((i / 320 / 2) * 160 + i % 320 / 2) * 3;
+                scene()[at..at + 3].to_vec()
+            })
+            .collect();
+        let larger = sketchify(320, 240, &twice, &SketchifyOptions::default()).unwrap();
+        let share = larger.length() / once.length();
+        assert!((1.8..2.2).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn more_detail_is_more_line() {
+        // Bars of many contrasts.
+        let pixels: Vec<u8> = (0..120 * 160)
+            .flat_map(|i| {
+                [(128 + (i % 160 / 20) * 12 * if i / 160 / 30 % 2 == 0 { 1 } else { -1 }) as u8; 3]
+            })
+            .collect();
+        let lengths = DrawingStyle::ALL
+            .map(|style| sketchify(160, 120, &pixels, &style.into()).unwrap().length());
+        assert!(lengths[0] < lengths[2] && lengths[1] <= lengths[2], "{lengths:?}");
+    }
+
+    #[test]
+    fn nothing_is_drawn_of_nothing() {
+        for size in [[1, 1], [3, 200], [64, 64]] {
+            let flat = vec![77; size[0] * size[1] * 3];
+            assert!(
+                sketchify(size[0], size[1], &flat, &SketchifyOptions::default())
+                    .unwrap()
+                    .is_blank()
+            );
+        }
+        for (width, height, bytes) in [(0, 5, 0), (2, 2, 11), (usize::MAX, 2, 4)] {
+            let error = sketchify(width, height, &vec![0; bytes], &SketchifyOptions::default());
+            assert!(matches!(error, Err(Error::Pixels { .. })));
+        }
+    }
+
+    #[test]
+    fn options_out_of_range_do_no_harm() {
+        let wild = SketchifyOptions {
+            side: usize::MAX,
+            smoothing: usize::MAX,
+            suppression: f32::NAN,
+            threshold: -1.0,
+            shortest: f32::NAN,
+            total: f32::INFINITY,
+            background: -4.0,
+            tolerance: 1e9,
+        };
+        assert!(sketchify(8, 6, &[9; 144], &wild).is_ok());
+    }
+
+    #[test]
+    fn styles_are_text_both_ways() {
+        for style in DrawingStyle::ALL {
+            assert_eq!(style.to_string().parse::<DrawingStyle>().unwrap(), style);
+            assert_eq!(serde_json::to_string(&style).unwrap(), format!("\"{style}\""));
+        }
+        assert!("scribble".parse::<DrawingStyle>().is_err());
+    }
+}

@@ -1,5 +1,8 @@
 //! Planes of floats and the filters that edge detection needs.
 
+/// The widest blur that is done with a Gaussian's own weights, in pixels.
+const WIDE: f32 = 2.2;
+
 /// A plane of values, row by row.
 #[derive(Clone, Debug)]
 pub(super) struct Plane {
@@ -85,8 +88,13 @@ impl Plane {
         result
     }
 
-    /// Gaussian blur, the border repeated.
+    /// Gaussian blur; of more than [`WIDE`] pixels three boxes, which is near enough and takes no longer for a wider one.
     pub(super) fn gaussian(&self, sigma: f32) -> Self {
+        if sigma > WIDE {
+            // Three boxes of side n have the variance (n² − 1) / 4.
+            let radius = (((4.0 * sigma * sigma + 1.0).sqrt() - 1.0) / 2.0).round() as usize;
+            return self.box_blur(radius).box_blur(radius).box_blur(radius);
+        }
         let radius = (3.0 * sigma).ceil().max(1.0) as usize;
         let weight = |at: usize| (-0.5 * ((at as f32 - radius as f32) / sigma).powi(2)).exp();
         let mut kernel: Vec<f32> = (0..=2 * radius).map(weight).collect();
