@@ -1,10 +1,13 @@
 //! Which pairs meet in a batch.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::augment::{Alignment, Random};
+use crate::error::{Error, Result};
 use crate::pairs::{PairSet, Part};
 use crate::split::epoch_order;
 
@@ -25,6 +28,50 @@ pub enum SetWeights {
     Equal,
     /// In this proportion, in the order of the datasets; those beyond the list get nothing.
     Given(Vec<f32>),
+}
+
+impl FromStr for SetWeights {
+    type Err = Error;
+
+    /// `size`, `root`, `equal`, or numbers from 0 with commas between them, not all of them 0.
+    fn from_str(text: &str) -> Result<Self> {
+        let unknown = || Error::UnknownName {
+            what: "weight of datasets",
+            expected: "size, root, equal, or a number for each such as 3,1,1",
+            found: text.into(),
+        };
+        match text {
+            "size" => Ok(Self::Size),
+            "root" => Ok(Self::Root),
+            "equal" => Ok(Self::Equal),
+            _ => {
+                let weights: Vec<f32> = text
+                    .split(',')
+                    .map(|number| number.trim().parse().map_err(|_| unknown()))
+                    .collect::<Result<_>>()?;
+                let good = |weight: &f32| weight.is_finite() && *weight >= 0.0;
+                if weights.iter().all(good) && weights.iter().any(|weight| *weight > 0.0) {
+                    Ok(Self::Given(weights))
+                } else {
+                    Err(unknown())
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for SetWeights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Size => f.write_str("size"),
+            Self::Root => f.write_str("root"),
+            Self::Equal => f.write_str("equal"),
+            Self::Given(weights) => {
+                let weights: Vec<String> = weights.iter().map(f32::to_string).collect();
+                f.write_str(&weights.join(","))
+            }
+        }
+    }
 }
 
 /// How an epoch is drawn from the training pairs. The default is the origin's: every pair once, in random order.
@@ -297,6 +344,16 @@ mod tests {
         }
         let none = Sampling { weights: SetWeights::Given(vec![]), ..Sampling::default() };
         assert!(epoch_plan(&mixed, &none, 3, 0, 5).is_empty());
+    }
+
+    #[test]
+    fn weights_are_text_both_ways() {
+        for text in ["size", "root", "equal", "3,0.5,0"] {
+            assert_eq!(text.parse::<SetWeights>().unwrap().to_string(), text);
+        }
+        for text in ["", "big", "1,", "-1,2", "nan", "0,0", "inf"] {
+            assert!(text.parse::<SetWeights>().is_err(), "{text}");
+        }
     }
 
     #[test]

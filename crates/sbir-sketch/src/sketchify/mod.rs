@@ -236,12 +236,13 @@ mod tests {
 
     #[test]
     fn the_same_photo_gives_the_same_drawing_at_any_size() {
-        let once = sketchify(160, 120, &scene(), &SketchifyOptions::default()).unwrap();
-        assert_eq!(once, sketchify(160, 120, &scene(), &SketchifyOptions::default()).unwrap());
+        let scene = scene();
+        let once = sketchify(160, 120, &scene, &SketchifyOptions::default()).unwrap();
+        assert_eq!(once, sketchify(160, 120, &scene, &SketchifyOptions::default()).unwrap());
         let twice: Vec<u8> = (0..240 * 320)
             .flat_map(|i| {
                 let at = ((i / 320 / 2) * 160 + i % 320 / 2) * 3;
-                scene()[at..at + 3].to_vec()
+                scene[at..at + 3].to_vec()
             })
             .collect();
         let larger = sketchify(320, 240, &twice, &SketchifyOptions::default()).unwrap();
