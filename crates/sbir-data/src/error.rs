@@ -140,7 +140,7 @@ pub enum Error {
         expected: String,
     },
     /// Photos and sketches share classes, but many sketches no photo's name.
-    #[error("{}: photos and sketches share classes ({classes}) but {count} of {sketches} sketches have no photo of their name, so these are not pairs (the first: {}); name each sketch after its photo, or list the pairs in pairs.csv", root.display(), path.display())]
+    #[error("{}: photos and sketches share classes ({classes}) but {count} of {sketches} sketches have no photo of their name, so these are not pairs (the first: {}); name each sketch after its photo, list the pairs in pairs.csv, or train on the classes as classes:{}", root.display(), path.display(), root.display())]
     NotPairs {
         /// The data folder.
         root: PathBuf,

@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sbir_sketch::Sketch;
+use sbir_sketch::{DrawingStyle, Sketch};
+
+use crate::augment::Alignment;
+use crate::error::Result;
+use crate::transform::drawing;
 
 /// Where a picture comes from: an image file, or strokes that are rendered when they are needed.
 #[derive(Clone, Debug)]
@@ -16,6 +21,13 @@ pub enum SketchSource {
     StrokeFile(PathBuf),
     /// Strokes in memory.
     Strokes(Arc<Sketch>),
+    /// The line drawing that [`sbir_sketch::sketchify`] makes of a photo.
+    Drawing {
+        /// The photo's file.
+        photo: PathBuf,
+        /// How much of it is drawn.
+        style: DrawingStyle,
+    },
 }
 
 impl SketchSource {
@@ -25,21 +37,35 @@ impl SketchSource {
         if sbir_sketch::is_stroke_file(&path) { Self::StrokeFile(path) } else { Self::Image(path) }
     }
 
-    /// The file, where there is one.
+    /// The sketch's own file, where there is one.
     #[must_use]
     pub fn path(&self) -> Option<&std::path::Path> {
         match self {
             Self::Image(path) | Self::StrokeFile(path) => Some(path),
-            Self::Strokes(_) => None,
+            Self::Strokes(_) | Self::Drawing { .. } => None,
         }
+    }
+
+    /// The strokes, read or drawn where needed; `None` for an image file.
+    ///
+    /// # Errors
+    /// If the stroke file is none, or the photo to be drawn cannot be read.
+    pub fn strokes(&self) -> Result<Option<Arc<Sketch>>> {
+        Ok(match self {
+            Self::Image(_) => None,
+            Self::StrokeFile(path) => Some(Arc::new(sbir_sketch::read_sketch(path)?)),
+            Self::Strokes(sketch) => Some(Arc::clone(sketch)),
+            Self::Drawing { photo, style } => Some(Arc::new(drawing(photo, *style)?)),
+        })
     }
 }
 
 impl fmt::Display for SketchSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path() {
-            Some(path) => path.display().fmt(f),
-            None => f.write_str("strokes in memory"),
+        match self {
+            Self::Image(path) | Self::StrokeFile(path) => path.display().fmt(f),
+            Self::Strokes(_) => f.write_str("strokes in memory"),
+            Self::Drawing { photo, style } => write!(f, "{style} drawing of {}", photo.display()),
         }
     }
 }
@@ -69,8 +95,20 @@ pub struct Pair {
     pub group: Option<String>,
 }
 
+/// The pairs of one dataset within a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The dataset's name.
+    pub name: String,
+    /// Its pairs.
+    pub pairs: Range<usize>,
+    /// How its sketches lie on their photos.
+    pub alignment: Alignment,
+}
+
 /// Pairs and the photos that they refer to. A photo may have several sketches and stands in the gallery once; every
-/// photo is referred to by a pair. The order is a function of the dataset alone.
+/// photo is referred to by a pair, but in a part whose pairs are [`Alignment::Unrelated`], where the photo is but one
+/// of its class. The order is a function of the dataset alone.
 #[derive(Clone, Debug, Default)]
 pub struct PairSet {
     /// The set's name, for reports.
@@ -79,6 +117,8 @@ pub struct PairSet {
     pub photos: Vec<Photo>,
     /// The pairs: the queries, or what is trained on.
     pub pairs: Vec<Pair>,
+    /// The datasets that the pairs come from, in order, without gaps; for one dataset it may be empty.
+    pub parts: Vec<Part>,
 }
 
 impl PairSet {
@@ -112,14 +152,33 @@ impl PairSet {
         self.pairs.iter().map(|pair| pair.photo).collect()
     }
 
+    /// The datasets that the pairs come from, at least one unless the set is empty.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        if self.parts.is_empty() && !self.is_empty() {
+            let (name, pairs) = (self.name.clone(), 0..self.len());
+            return vec![Part { name, pairs, alignment: Alignment::default() }];
+        }
+        self.parts.clone()
+    }
+
     /// The part of the set whose photos satisfy `keep` (by index), with all their sketches, in the same order.
     #[must_use]
     pub fn filter_photos(&self, name: String, keep: impl Fn(usize) -> bool) -> Self {
         let mut builder = Builder::new(name);
-        for pair in self.pairs.iter().filter(|pair| keep(pair.photo)) {
-            builder.add(self.photos[pair.photo].clone(), |photo| Pair { photo, ..pair.clone() });
+        let mut parts = Vec::new();
+        for part in self.parts() {
+            let first = builder.set.pairs.len();
+            for pair in self.pairs[part.pairs].iter().filter(|pair| keep(pair.photo)) {
+                builder
+                    .add(self.photos[pair.photo].clone(), |photo| Pair { photo, ..pair.clone() });
+            }
+            let pairs = first..builder.set.pairs.len();
+            if !pairs.is_empty() {
+                parts.push(Part { pairs, ..part });
+            }
         }
-        builder.finish()
+        PairSet { parts, ..builder.finish() }
     }
 }
 
@@ -140,11 +199,21 @@ pub fn mix(sets: Vec<PairSet>) -> PairSet {
     for set in sets {
         let seen = names.entry(set.name.clone()).or_default();
         *seen += 1;
-        let prefix = if *seen == 1 { set.name } else { format!("{}#{seen}", set.name) };
+        let prefix = if *seen == 1 { set.name.clone() } else { format!("{}#{seen}", set.name) };
         let first_photo = mixed.photos.len();
         let labels: BTreeSet<u32> = set.photos.iter().filter_map(|photo| photo.label).collect();
         let renumbered: BTreeMap<u32, u32> = labels.into_iter().zip(next_label..).collect();
         next_label += renumbered.len() as u32;
+        let first_pair = mixed.pairs.len();
+        mixed.parts.extend(set.parts().into_iter().map(|part| Part {
+            name: if set.parts.len() > 1 {
+                format!("{prefix}/{}", part.name)
+            } else {
+                prefix.clone()
+            },
+            pairs: part.pairs.start + first_pair..part.pairs.end + first_pair,
+            ..part
+        }));
         mixed.photos.extend(set.photos.into_iter().map(|photo| Photo {
             id: format!("{prefix}/{}", photo.id),
             label: photo.label.and_then(|label| renumbered.get(&label).copied()),
@@ -186,6 +255,13 @@ impl Builder {
     pub(crate) fn finish(self) -> PairSet {
         self.set
     }
+
+    /// The set, of pairs that lie on their photos otherwise than loosely.
+    pub(crate) fn finish_aligned(self, alignment: Alignment) -> PairSet {
+        let mut set = self.set;
+        set.parts = set.parts().into_iter().map(|part| Part { alignment, ..part }).collect();
+        set
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +290,7 @@ mod tests {
                     group: None,
                 })
                 .collect(),
+            parts: Vec::new(),
         }
     }
 
@@ -230,6 +307,12 @@ mod tests {
         assert_eq!(mixed.pairs[4].id, "b/s0");
         assert_eq!(mixed.photos[5].id, "a#2/p0");
         assert_eq!(mixed.name, "a + b + a");
+        let parts: Vec<_> =
+            mixed.parts.iter().map(|p| (p.name.as_str(), p.pairs.clone())).collect();
+        assert_eq!(parts, [("a", 0..4), ("b", 4..6), ("a#2", 6..7)]);
+        let part = mixed.filter_photos("part".into(), |photo| photo == 2 || photo == 5);
+        let parts: Vec<_> = part.parts.iter().map(|p| (p.name.as_str(), p.pairs.clone())).collect();
+        assert_eq!(parts, [("a", 0..1), ("a#2", 1..2)]);
     }
 
     #[test]

@@ -62,6 +62,25 @@ pub enum Error {
         /// The text.
         found: String,
     },
+    /// Text that is no [`DrawingStyle`](crate::DrawingStyle).
+    #[error("drawing style `{found}` is unknown; expected gist, outline or detailed")]
+    DrawingStyle {
+        /// The text.
+        found: String,
+    },
+    /// Pixels that do not fit the size given with them.
+    #[error(
+        "{width} × {height} pixels of RGB do not make {found} bytes; give three bytes a pixel and sides \
+         from 1 to {MAX_CANVAS}"
+    )]
+    Pixels {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Bytes given.
+        found: usize,
+    },
 }
 
 impl Error {

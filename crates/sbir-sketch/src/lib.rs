@@ -21,6 +21,7 @@ mod geometry;
 mod read;
 mod render;
 mod sketch;
+mod sketchify;
 
 pub use error::{Error, Problem};
 pub use geometry::{Affine, Bounds};
@@ -29,3 +30,4 @@ pub use render::{LineStyle, MAX_SIDE, Raster, render, render_into};
 pub use sketch::{
     MAX_CANVAS, MAX_FILE_BYTES, MAX_LINE_BYTES, MAX_POINTS, MAX_STROKES, MIN_CANVAS, Sketch, Stroke,
 };
+pub use sketchify::{DrawingStyle, SketchifyOptions, sketchify};

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use sbir_data::{Alpha, DatasetKind, SketchKind};
+use sbir_data::{Alpha, Augmentation, CACHE_BYTES, DatasetKind, Sampling, SketchKind};
 use sbir_encoder::{DeviceChoice, EncoderConfig, Preprocessing};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::augment::Augmentation;
 use crate::optimizer::AdamConfig;
 
 /// Where a run's first weights come from.
@@ -57,6 +56,12 @@ pub struct TrainConfig {
     /// How training pictures are changed.
     #[serde(default)]
     pub augmentation: Augmentation,
+    /// Which pairs meet in a batch.
+    #[serde(default)]
+    pub sampling: Sampling,
+    /// Memory for decoded pictures between epochs, in bytes.
+    #[serde(default = "cache_bytes")]
+    pub cache_bytes: usize,
     /// Probability of dropping the last block's branch.
     pub stochastic_depth: f64,
     /// LayerNorm's epsilon.
@@ -69,6 +74,10 @@ pub struct TrainConfig {
     pub checkpoint_seconds: f64,
     /// Version of this program that began the run.
     pub version: String,
+}
+
+fn cache_bytes() -> usize {
+    CACHE_BYTES
 }
 
 impl TrainConfig {

@@ -4,7 +4,6 @@
 //! [`Monitor`] and leaves everything else in a run folder. [`evaluate`] ranks a set's photos for its
 //! sketches, in training and on its own.
 
-mod augment;
 mod checkpoint;
 mod config;
 mod error;
@@ -15,7 +14,6 @@ mod run;
 mod step;
 mod trainer;
 
-pub use augment::Augmentation;
 pub use checkpoint::Place;
 pub use config::{Init, TrainConfig, default_micro_batch};
 pub use error::Error;
@@ -23,5 +21,6 @@ pub use evaluate::{EmbeddedSet, Evaluation, Progress, embed_sources, evaluate};
 pub use loss::{exclusions, info_nce};
 pub use optimizer::{Adam, AdamConfig};
 pub use run::RunDir;
+pub use sbir_data::{AugmentRanges, Augmentation, Sampling, SetWeights};
 pub use step::{HostBatch, StepOptions, loss_and_gradients};
 pub use trainer::{EpochEvent, Monitor, Outcome, StepEvent, Trainer};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sbir_data::{PairSet, Transform, epoch_order, training_batches};
+use sbir_data::{Draw, PairSet, TrainingPictures, Transform, epoch_plan};
 use sbir_encoder::Encoder;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -115,6 +115,8 @@ pub struct Trainer {
     adam: Adam,
     place: Place,
     threads: usize,
+    /// The same in every epoch.
+    batches_per_epoch: usize,
 }
 
 impl Trainer {
@@ -146,8 +148,25 @@ impl Trainer {
             data: digest(&train),
         };
         let adam = Adam::new(config.adam, encoder.parameters());
+        let batches_per_epoch =
+            epoch_plan(&train, &config.sampling, config.seed, 0, config.batch_size).len();
+        if batches_per_epoch == 0 {
+            let remedy = "the weights of the datasets leave nothing to train on";
+            return Err(Error::Empty { set: train.name, remedy });
+        }
         let train = Arc::new(train);
-        Ok(Self { config, run, train, validation, transform, encoder, adam, place, threads })
+        Ok(Self {
+            batches_per_epoch,
+            config,
+            run,
+            train,
+            validation,
+            transform,
+            encoder,
+            adam,
+            place,
+            threads,
+        })
     }
 
     fn restore(&mut self, restored: checkpoint::Restored) -> Result<(), Error> {
@@ -173,7 +192,12 @@ impl Trainer {
 
     /// Batches in an epoch; the last, smaller one is kept.
     pub fn batches_per_epoch(&self) -> usize {
-        self.train.len().div_ceil(self.config.batch_size)
+        self.batches_per_epoch
+    }
+
+    fn plan(&self, epoch: u64) -> Vec<Vec<Draw>> {
+        let TrainConfig { sampling, seed, batch_size, .. } = &self.config;
+        epoch_plan(&self.train, sampling, *seed, epoch, *batch_size)
     }
 
     /// Pictures that one evaluation embeds.
@@ -192,25 +216,20 @@ impl Trainer {
         monitor: &mut M,
         stop: &AtomicBool,
     ) -> Result<Outcome<M::Error>, Error> {
-        // White paper after normalisation.
-        let (mean, std) = (self.transform.mean, self.transform.std);
-        let white = std::array::from_fn(|channel| (1.0 - mean[channel]) / std[channel]);
+        let pictures = TrainingPictures::new(
+            Arc::clone(&self.train),
+            self.transform.clone(),
+            self.config.augmentation,
+            self.config.seed,
+            self.config.cache_bytes,
+        );
         let mut saved = Instant::now();
         while self.place.epoch < self.config.epochs {
-            let order = epoch_order(self.config.seed, self.place.epoch, self.train.len());
-            let done = (self.place.batch * self.config.batch_size).min(order.len());
-            let rest = &order[done..];
-            let batches = training_batches(
-                &self.train,
-                &self.transform,
-                rest,
-                self.config.batch_size,
-                self.threads,
-            );
-            for batch in batches {
-                let mut batch = host_batch(batch?);
-                let (seed, steps) = (self.config.seed, self.place.steps);
-                self.config.augmentation.apply(&mut batch, white, seed, steps);
+            let epoch = self.place.epoch;
+            let plan = self.plan(epoch);
+            let rest = &plan[self.place.batch.min(plan.len())..];
+            for batch in pictures.batches(rest, epoch, self.threads) {
+                let batch = host_batch(batch?);
                 let event = self.step(&batch)?;
                 if let Err(error) = monitor.step(&event) {
                     return Ok(Outcome::Failed(error));

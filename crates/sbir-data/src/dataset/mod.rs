@@ -1,11 +1,13 @@
 //! Datasets: which layout a folder has, and the pairs in it. One file per layout.
 
+mod classes;
 mod csv;
 mod files;
 mod fscoco;
 mod list;
 mod names;
 mod pairs;
+mod photos;
 mod qmul;
 mod sketchy;
 mod sketchycoco;
@@ -37,6 +39,10 @@ pub enum DatasetKind {
     Sketchy,
     /// Plain pair folders, `photo/` and `sketch/`, or a list, `pairs.csv`.
     Pairs,
+    /// Photos alone, whose sketches are line drawings made of them; never detected, see [`open`].
+    Photos,
+    /// Photos and sketches of the same classes without pairs, as PACS; never detected, see [`open`].
+    Classes,
 }
 
 impl DatasetKind {
@@ -72,6 +78,8 @@ impl DatasetKind {
             Self::SketchyCoco => sketchycoco::LOOKED_FOR,
             Self::Sketchy => sketchy::LOOKED_FOR,
             Self::Pairs => pairs::LOOKED_FOR,
+            Self::Photos => photos::LOOKED_FOR,
+            Self::Classes => classes::LOOKED_FOR,
         }
     }
 }
@@ -84,6 +92,8 @@ impl fmt::Display for DatasetKind {
             Self::SketchyCoco => "sketchycoco",
             Self::Sketchy => "sketchy",
             Self::Pairs => "pairs",
+            Self::Photos => "photos",
+            Self::Classes => "classes",
         })
     }
 }
@@ -98,9 +108,11 @@ impl FromStr for DatasetKind {
             "sketchycoco" => Ok(Self::SketchyCoco),
             "sketchy" => Ok(Self::Sketchy),
             "pairs" => Ok(Self::Pairs),
+            "photos" => Ok(Self::Photos),
+            "classes" => Ok(Self::Classes),
             _ => Err(Error::UnknownName {
                 what: "dataset",
-                expected: "fscoco, qmul, sketchycoco, sketchy, pairs",
+                expected: "fscoco, qmul, sketchycoco, sketchy, pairs, photos, classes",
                 found: name.into(),
             }),
         }
@@ -217,14 +229,16 @@ impl Dataset {
     }
 }
 
-/// Opens the dataset in a folder.
+/// Opens the dataset in a folder. A root written `KIND:FOLDER`, such as `photos:holiday`, is a folder of that layout,
+/// whatever the options say; a folder of that very name goes first.
 ///
 /// # Errors
 /// If the folder is missing, its layout unknown or not the one asked for, its split missing or empty, or a pair
 /// incomplete: see [`Error`]. Pictures are not opened here.
 pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset> {
+    let (root, named) = named_kind(root);
     check_folder(root)?;
-    let kind = match options.kind {
+    let kind = match named.or(options.kind) {
         Some(kind) => kind,
         None => DatasetKind::detect(root)?,
     };
@@ -241,6 +255,20 @@ pub fn open(root: &Path, options: &OpenOptions) -> Result<Dataset> {
         }
         DatasetKind::Sketchy => sketchy::open(&sketchy::find(root).ok_or_else(wrong)?, options),
         DatasetKind::Pairs => pairs::open(pairs::find(root).ok_or_else(wrong)?, options),
+        DatasetKind::Photos => photos::open(root, options),
+        DatasetKind::Classes => classes::open(&classes::find(root).ok_or_else(wrong)?, options),
+    }
+}
+
+/// The folder of `KIND:FOLDER` and the kind.
+fn named_kind(root: &Path) -> (&Path, Option<DatasetKind>) {
+    let named = || {
+        let (kind, folder) = root.to_str()?.split_once(':')?;
+        Some((Path::new(folder), kind.parse().ok()?))
+    };
+    match named() {
+        Some((folder, kind)) if !root.exists() => (folder, Some(kind)),
+        _ => (root, None),
     }
 }
 
@@ -350,6 +378,8 @@ mod tests {
             DatasetKind::SketchyCoco,
             DatasetKind::Sketchy,
             DatasetKind::Pairs,
+            DatasetKind::Photos,
+            DatasetKind::Classes,
         ] {
             assert_eq!(kind.to_string().parse::<DatasetKind>().unwrap(), kind);
             assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{kind}\""));

@@ -1,7 +1,8 @@
 //! Plain pair folders, and lists of pairs.
 //!
 //! ```text
-//! photo/<name>.jpg  sketch/<name>[_-<k>].png              photos/ and images/, sketches/ and contour/ too
+//! photo/<name>.jpg  sketch/<name>[_-<k>].png              photos/ and images/, sketches/ too; contour/ for drawings on
+//!                                                         the photo's pixels
 //! photo/<class>/<name>.jpg  sketch/<class>/<name>….png    classes become labels
 //! train/photo/ train/sketch/ val/photo/ val/sketch/       a split by folders (test/ as val/)
 //! test.txt                                                a photo's name a line: the validation split
@@ -17,6 +18,7 @@ use super::{
     Dataset, DatasetKind, OpenOptions, SketchKind, files, folder_name, list, qmul,
     split_by_list_or_seed,
 };
+use crate::augment::Alignment;
 use crate::error::{Error, Result};
 use crate::pairs::{Builder, Pair, PairSet, Photo, SketchSource};
 
@@ -36,14 +38,19 @@ pub(super) enum Layout {
 pub(super) struct Sides {
     photos: PathBuf,
     sketches: PathBuf,
+    /// Contours lie on the photo's pixels; sketches do so by and large.
+    alignment: Alignment,
 }
 
 impl Sides {
     fn find(root: &Path) -> Option<Self> {
         let first = |names: [&str; 3]| names.into_iter().find_map(|n| files::folder(root.join(n)));
+        let sketches = first(["sketch", "sketches", "contour"])?;
+        let contours = sketches.file_name().is_some_and(|name| name == "contour");
         Some(Self {
             photos: first(["photo", "photos", "images"])?,
-            sketches: first(["sketch", "sketches", "contour"])?,
+            sketches,
+            alignment: if contours { Alignment::Pixel } else { Alignment::Loose },
         })
     }
 }
@@ -86,6 +93,7 @@ pub(super) fn open(layout: Layout, options: &OpenOptions) -> Result<Dataset> {
             let mut read = |part: &str, sides| -> Result<PairSet> {
                 let mut set = read_folder(&root.join(part), sides, options.sketches, &mut notes)?;
                 set.name = folder_name(&root);
+                set.parts.iter_mut().for_each(|part| part.name.clone_from(&set.name));
                 Ok(set)
             };
             let (train, validation) = (read("train", &train)?, read(name, &validation)?);
@@ -168,7 +176,7 @@ fn read_folder(
             expected: format!("a photo of its name (without _<k>) in {}", sides.photos.display()),
         });
     }
-    let set = builder.finish();
+    let set = builder.finish_aligned(sides.alignment);
     if set.is_empty() {
         return Err(Error::NoPairs {
             path: sides.sketches.clone(),

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use image::metadata::Orientation as ExifOrientation;
-use sbir_sketch::LineStyle;
+use sbir_sketch::{DrawingStyle, LineStyle, Sketch, SketchifyOptions};
 use serde::{Deserialize, Serialize};
 
 use decode::{Decoded, Layout};
@@ -192,10 +192,11 @@ impl Transform {
             SketchSource::Image(path) => self.image_pixels(path),
             SketchSource::StrokeFile(path) => Ok(self.rendered(&sbir_sketch::read_sketch(path)?)),
             SketchSource::Strokes(sketch) => Ok(self.rendered(sketch)),
+            SketchSource::Drawing { photo, style } => Ok(self.rendered(&drawing(photo, *style)?)),
         }
     }
 
-    fn rendered(&self, sketch: &sbir_sketch::Sketch) -> Pixels {
+    pub(crate) fn rendered(&self, sketch: &sbir_sketch::Sketch) -> Pixels {
         Pixels { channels: 1, data: sbir_sketch::render(sketch, self.side, &self.line).pixels }
     }
 
@@ -261,6 +262,11 @@ pub(crate) struct Pixels {
 }
 
 impl Pixels {
+    /// The side of the square in pixels.
+    pub(crate) fn side(&self) -> usize {
+        (self.data.len() / self.channels).isqrt()
+    }
+
     fn without_alpha(layout: Layout, data: Vec<u8>) -> Self {
         match layout {
             Layout::Grey => Self { channels: 1, data },
@@ -275,4 +281,52 @@ impl Pixels {
             }
         }
     }
+}
+
+/// The line drawing of a photo, upright or not as its pixels are stored; transparency is white.
+///
+/// # Errors
+/// As [`Transform::load_image`].
+pub fn drawing(photo: &Path, style: DrawingStyle) -> Result<Sketch> {
+    draw(photo, &style.into(), Orientation::Ignore)
+}
+
+/// The line drawing of a photo with options of one's own.
+///
+/// # Errors
+/// As [`Transform::load_image`].
+pub fn draw(photo: &Path, options: &SketchifyOptions, orientation: Orientation) -> Result<Sketch> {
+    let bytes = decode::read_file(photo)?;
+    let mut decoded = decode::decode(photo, &bytes, orientation == Orientation::Exif)?;
+    decoded.flatten_over_white();
+    let rgb: Vec<u8> = match decoded.layout {
+        Layout::Grey => decoded.data.iter().flat_map(|value| [*value; 3]).collect(),
+        _ => decoded.data,
+    };
+    Ok(sbir_sketch::sketchify(decoded.width, decoded.height, &rgb, options)?)
+}
+
+/// A part of a square picture, `size` = `[width, height]` from `at` = `[left, top]` on, resized to a square.
+pub(crate) fn resize_part(
+    pixels: &Pixels,
+    at: [usize; 2],
+    size: [usize; 2],
+    side: usize,
+    filter: Filter,
+) -> Pixels {
+    let (from, channels) = (pixels.side(), pixels.channels);
+    let part: Vec<u8> = pixels
+        .data
+        .chunks_exact(from * channels)
+        .skip(at[1])
+        .take(size[1])
+        .flat_map(|row| &row[at[0] * channels..(at[0] + size[0]) * channels])
+        .copied()
+        .collect();
+    let data = if channels == 1 {
+        resize::convolve::<1>(&part, size, side, filter)
+    } else {
+        resize::convolve::<3>(&part, size, side, filter)
+    };
+    Pixels { channels, data }
 }

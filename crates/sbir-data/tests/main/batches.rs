@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sbir_data::{
-    Batch, Error, OpenOptions, PairSet, SketchSource, Transform, epoch_order, image_batches, open,
-    training_batches,
+    Augmentation, Batch, Error, OpenOptions, PairSet, Sampling, SketchSource, TrainingPictures,
+    Transform, epoch_order, epoch_plan, image_batches, open, training_batches,
 };
 
 use crate::fscoco::Folder;
@@ -59,6 +59,46 @@ fn a_batch_holds_the_pictures_of_its_pairs() {
             let photo = transform.load_image(&set.photos[pair.photo].path).unwrap();
             assert_eq!(batch.photos[range], photo);
         }
+    }
+}
+
+#[test]
+fn a_cache_changes_nothing() {
+    let (_folder, set) = folder(None);
+    for augmentation in [Augmentation::None, Augmentation::Light, Augmentation::Strong] {
+        let plans: Vec<_> =
+            (0..3).map(|epoch| epoch_plan(&set, &Sampling::default(), 42, epoch, 6)).collect();
+        let run = |cache: usize, threads: usize| -> Vec<Vec<Batch>> {
+            let transform = Transform::origin(16);
+            let pictures =
+                TrainingPictures::new(Arc::clone(&set), transform, augmentation, 42, cache);
+            let epoch = |(epoch, plan): (usize, &Vec<_>)| {
+                pictures.batches(plan, epoch as u64, threads).map(Result::unwrap).collect()
+            };
+            let epochs = plans.iter().enumerate().map(epoch).collect();
+            assert!(pictures.cached_bytes() <= cache);
+            assert_eq!(pictures.cached_bytes() > 0, cache > 0);
+            epochs
+        };
+        let expected = run(0, 1);
+        assert_eq!(expected, run(1 << 20, 2), "{augmentation}");
+        assert_eq!(expected, run(5000, 3), "{augmentation}");
+        let plain = training_batches(&set, &Transform::origin(16), &epoch_order(42, 1, 20), 6, 1);
+        let plain: Vec<Batch> = plain.map(Result::unwrap).collect();
+        assert_eq!(plain == expected[1], augmentation == Augmentation::None);
+        for (plain, changed) in plain.iter().zip(&expected[1]) {
+            assert_eq!(plain.photos == changed.photos, augmentation != Augmentation::Strong);
+        }
+        // The rest of an epoch is what the whole has there.
+        let pictures = TrainingPictures::new(
+            Arc::clone(&set),
+            Transform::origin(16),
+            augmentation,
+            42,
+            1 << 20,
+        );
+        let rest: Vec<Batch> = pictures.batches(&plans[2][2..], 2, 2).map(Result::unwrap).collect();
+        assert_eq!(rest, expected[2][2..]);
     }
 }
 

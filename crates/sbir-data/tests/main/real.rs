@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
 use sbir_data::{
-    Dataset, DatasetKind, Error, OpenOptions, SketchKind, SketchSource, Transform, image_batches,
-    open,
+    Alignment, Augmentation, CACHE_BYTES, Dataset, DatasetKind, Error, OpenOptions, Sampling,
+    SetWeights, SketchKind, SketchSource, TrainingPictures, Transform, epoch_plan, image_batches,
+    mix, open,
 };
 
 /// The folder of a dataset; `None`, after a line that says so, where it is missing. In CI that is a failure.
@@ -106,6 +109,7 @@ fn bsds500() {
         (dataset.kind, dataset.split.as_str()),
         (DatasetKind::Pairs, "folders train and val")
     );
+    assert_eq!(dataset.train.parts[0].alignment, Alignment::Pixel);
     let [train_photos, train, photos, validation] = counts(&dataset);
     assert_eq!((train_photos, photos, train + validation), (200, 100, 1633));
     let part = open(&root.join("val"), &OpenOptions::default()).unwrap();
@@ -121,6 +125,65 @@ fn pacs_has_no_pairs() {
     let Some(root) = data("pacs") else { return };
     let error = open(&root, &OpenOptions::default()).unwrap_err();
     assert!(matches!(error, Error::NotPairs { classes: 7, .. }), "{error}");
+}
+
+#[test]
+fn pacs_has_classes() {
+    let Some(root) = data("pacs") else { return };
+    let named = format!("classes:{}", root.display());
+    let dataset = open(Path::new(&named), &OpenOptions::default()).unwrap();
+    assert_eq!((dataset.kind, dataset.root), (DatasetKind::Classes, root));
+    assert_eq!((dataset.train.photos.len(), dataset.train.len()), (1670, 3929));
+    assert!(dataset.validation.is_empty());
+    let labels: std::collections::BTreeSet<_> =
+        dataset.train.photos.iter().map(|photo| photo.label.unwrap()).collect();
+    assert_eq!(labels.len(), 7);
+    assert_eq!(dataset.train.parts[0].alignment, Alignment::Unrelated);
+}
+
+#[test]
+fn photos_are_drawn() {
+    let Some(root) = data("photos1000") else { return };
+    assert!(matches!(open(&root, &OpenOptions::default()), Err(Error::UnknownLayout { .. })));
+    let named = format!("photos:{}", root.display());
+    let dataset = open(Path::new(&named), &OpenOptions::default()).unwrap();
+    assert_eq!(dataset.kind, DatasetKind::Photos);
+    assert_eq!(counts(&dataset), [900, 2700, 100, 100]);
+    let transform = Transform::origin(64);
+    let mut blank = 0;
+    for pair in dataset.validation.pairs.iter().step_by(10) {
+        let values = transform.load_sketch(&pair.sketch).unwrap();
+        blank += usize::from(values.iter().all(|value| *value > 2.0));
+    }
+    assert!(blank <= 1, "{blank} of 10 drawings are blank");
+}
+
+#[test]
+fn changed_batches_of_all_sets_together() {
+    let roots = ["chairv2", "shoe304", "bsds500/train", "pacs", "photos1000"];
+    let prefixes = ["", "", "", "classes:", "photos:"];
+    let mut sets = Vec::new();
+    for (name, prefix) in roots.iter().zip(prefixes) {
+        let Some(root) = data(name) else { return };
+        let named = format!("{prefix}{}", root.display());
+        sets.push(open(Path::new(&named), &OpenOptions::default()).unwrap().train);
+    }
+    let set = Arc::new(mix(sets));
+    assert_eq!(set.parts.len(), 5);
+    let sampling = Sampling { one_set: true, weights: SetWeights::Equal, pairs: 40 };
+    let plan = epoch_plan(&set, &sampling, 1, 0, 8);
+    assert_eq!(plan.len(), 5);
+    let made = |threads: usize, cache: usize| -> Vec<_> {
+        let transform = Transform::origin(64);
+        let pictures =
+            TrainingPictures::new(Arc::clone(&set), transform, Augmentation::Strong, 7, cache);
+        pictures.batches(&plan, 0, threads).map(Result::unwrap).collect()
+    };
+    let batches = made(1, 0);
+    assert_eq!(batches, made(3, CACHE_BYTES));
+    for batch in &batches {
+        assert!(batch.sketches.iter().any(|value| *value < 1.0));
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use sbir_data::{DatasetKind, SketchKind};
 use sbir_encoder::DeviceChoice;
 use sbir_encoder::weights::Scheme;
 use sbir_sketch::LineStyle;
-use sbir_train::Augmentation;
+use sbir_train::{Augmentation, Sampling, SetWeights};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -194,12 +194,35 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "P")]
     pub(crate) stochastic_depth: Option<f64>,
 
-    /// How training pictures are changed: none or light [default: none]
+    /// How training pictures are changed: none, light, strong or JSON [default: none]
     ///
-    /// `light` turns, scales and moves each sketch a little. It helps small sets; the origin changes
-    /// nothing.
+    /// `light` turns, scales and moves each sketch a little. `strong` draws it as another hand would:
+    /// strokes misplaced, left out, bent, in other widths; photos are cropped and recoloured, and both
+    /// are mirrored. Ranges of one's own are a JSON object, such as {"crop":0.7,"turn":0.1}; what it
+    /// leaves out is as in `strong`. The origin changes nothing.
     #[arg(long, value_name = "HOW")]
     pub(crate) augment: Option<Augmentation>,
+
+    /// Make each batch of pairs of one dataset, where several are given
+    ///
+    /// Pictures of other datasets are told apart by their looks, which teaches little.
+    #[arg(long)]
+    pub(crate) one_set: bool,
+
+    /// How much of an epoch each dataset gets: size, root, equal, or numbers [default: size]
+    ///
+    /// `root` is by the square root of the number of pairs. Numbers are in the order of DATA, such as
+    /// 3,1,1.
+    #[arg(long, value_name = "HOW")]
+    pub(crate) set_weights: Option<SetWeights>,
+
+    /// Pairs in an epoch [default: as many as there are]
+    #[arg(long, value_name = "N")]
+    pub(crate) epoch_pairs: Option<usize>,
+
+    /// Memory for decoded pictures between epochs, in MiB [default: 2048]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(..=1_048_576))]
+    pub(crate) cache_mb: Option<u32>,
 
     /// Pairs that are in memory with a graph at once [default: by size]
     ///
@@ -393,4 +416,15 @@ pub(crate) struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl TrainArgs {
+    /// How an epoch is drawn.
+    pub(crate) fn sampling(&self) -> Sampling {
+        Sampling {
+            one_set: self.one_set,
+            weights: self.set_weights.clone().unwrap_or_default(),
+            pairs: self.epoch_pairs.unwrap_or_default(),
+        }
+    }
 }

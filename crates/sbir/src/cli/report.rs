@@ -74,11 +74,14 @@ pub(crate) fn write(
 }
 
 /// A raster sketch's file, or strokes drawn as the encoder saw them.
-fn sketch_picture(source: &SketchSource) -> Result<Picture, sbir_sketch::Error> {
+fn sketch_picture(source: &SketchSource) -> Result<Picture, sbir_data::Error> {
     Ok(match source {
         SketchSource::Image(path) => Picture::File(path.clone()),
         SketchSource::StrokeFile(path) => Picture::Svg(drawing(&sbir_sketch::read_sketch(path)?)),
         SketchSource::Strokes(sketch) => Picture::Svg(drawing(sketch)),
+        SketchSource::Drawing { photo, style } => {
+            Picture::Svg(drawing(&sbir_data::drawing(photo, *style)?))
+        }
     })
 }
 

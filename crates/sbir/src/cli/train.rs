@@ -157,6 +157,8 @@ fn fresh(args: &TrainArgs) -> Result<(TrainConfig, PathBuf), Failure> {
         },
         augmentation: args.augment.unwrap_or_default(),
         stochastic_depth: args.stochastic_depth.unwrap_or(if is_lite { 0.0 } else { 0.4 }),
+        sampling: args.sampling(),
+        cache_bytes: args.cache_mb.map_or(sbir_data::CACHE_BYTES, |mib| (mib as usize) << 20),
         norm_epsilon: args.norm_eps.unwrap_or(NORM_EPSILON),
         seed: args.seed.unwrap_or(42),
         device: args.compute.device.unwrap_or_default(),
@@ -193,6 +195,9 @@ fn resumed(args: &TrainArgs, run: Option<&Path>) -> Result<(TrainConfig, PathBuf
         ("--encoder", args.encoder.as_ref().is_some_and(|x| *x != config.encoder.to_string())),
         ("--init", args.init.is_some()),
         ("--image-size", args.image_size.is_some_and(|x| x != config.preprocessing.image_size)),
+        ("--one-set", args.one_set && !config.sampling.one_set),
+        ("--set-weights", args.set_weights.as_ref().is_some_and(|x| *x != config.sampling.weights)),
+        ("--epoch-pairs", args.epoch_pairs.is_some_and(|x| x != config.sampling.pairs)),
         ("--augment", args.augment.is_some_and(|x| x != config.augmentation)),
         ("--stochastic-depth", args.stochastic_depth.is_some_and(|x| x != config.stochastic_depth)),
     ];
@@ -203,6 +208,7 @@ fn resumed(args: &TrainArgs, run: Option<&Path>) -> Result<(TrainConfig, PathBuf
         )));
     }
     config.epochs = args.epochs.unwrap_or(config.epochs);
+    config.cache_bytes = args.cache_mb.map_or(config.cache_bytes, |mib| (mib as usize) << 20);
     config.micro_batch = args.micro_batch.unwrap_or(config.micro_batch);
     config.checkpoint_seconds = args.checkpoint_seconds.unwrap_or(config.checkpoint_seconds);
     Ok((config, path))
