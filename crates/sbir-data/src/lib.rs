@@ -28,7 +28,7 @@ pub use error::{Error, Result};
 pub use loader::Loader;
 pub use pairs::{Pair, PairSet, Part, Photo, SketchSource, mix};
 pub use sampling::{Draw, Sampling, SetWeights, epoch_plan};
-pub use split::{SplitMix64, epoch_order, hold_out};
+pub use split::{HoldOut, SplitMix64, epoch_order, hold_out};
 pub use transform::{
     Alpha, Filter, MAX_FILE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, Orientation, Transform, draw,
     drawing,

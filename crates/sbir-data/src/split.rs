@@ -1,5 +1,9 @@
 //! Seeded orders and splits.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 /// Sebastiano Vigna's SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>, public domain): small, and the same in a
 /// few lines of any language, so that reference scripts can repeat every order drawn here.
 ///
@@ -68,13 +72,45 @@ pub fn epoch_order(seed: u64, epoch: u64, len: usize) -> Vec<usize> {
     order
 }
 
-/// Which of the photos named `ids` are held out for validation: a tenth, rounded, at least one; `true` is held out.
+/// What is held out for validation where a dataset has no split of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HoldOut {
+    /// Seed of the choice.
+    pub seed: u64,
+    /// Share of the photos, above 0 and below 1.
+    pub share: f64,
+}
+
+impl Default for HoldOut {
+    /// A tenth, by seed 42.
+    fn default() -> Self {
+        Self { seed: 42, share: Self::SHARE }
+    }
+}
+
+impl HoldOut {
+    /// The share where none is asked for: a tenth.
+    pub const SHARE: f64 = 0.1;
+}
+
+impl fmt::Display for HoldOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.share == Self::SHARE {
+            write!(f, "held-out tenth of the photos, seed {}", self.seed)
+        } else {
+            write!(f, "held-out share {} of the photos, seed {}", self.share, self.seed)
+        }
+    }
+}
+
+/// Which of the photos named `ids` are held out for validation: the share asked for, rounded, at least one; `true` is
+/// held out.
 ///
 /// The rule is by name, not by position: the photos are ranked by (hash, name), where the hash is the first output of
-/// [`SplitMix64`] started at `seed XOR` the 64-bit FNV-1a hash of the name's UTF-8 bytes, and the first tenth is held
-/// out. So the order of listing changes nothing, and one photo more or less changes little.
+/// [`SplitMix64`] started at `seed XOR` the 64-bit FNV-1a hash of the name's UTF-8 bytes, and the first are held out.
+/// So the order of listing changes nothing, and one photo more or less changes little.
 #[must_use]
-pub fn hold_out(ids: &[&str], seed: u64) -> Vec<bool> {
+pub fn hold_out(ids: &[&str], HoldOut { seed, share }: HoldOut) -> Vec<bool> {
     let mut ranked: Vec<(u64, &str, usize)> = ids
         .iter()
         .enumerate()
@@ -82,7 +118,8 @@ pub fn hold_out(ids: &[&str], seed: u64) -> Vec<bool> {
         .collect();
     ranked.sort_unstable();
     let mut held = vec![false; ids.len()];
-    let count = ((ids.len() + 5) / 10).max(1).min(ids.len());
+    let count = (ids.len() as f64 * share).round().max(1.0) as usize;
+    let count = count.min(ids.len());
     for (_, _, index) in ranked.into_iter().take(count) {
         held[index] = true;
     }
@@ -142,21 +179,34 @@ mod tests {
         assert!(counts.values().all(|count| (850..1150).contains(count)), "{counts:?}");
     }
 
+    fn seeded(seed: u64) -> HoldOut {
+        HoldOut { seed, ..HoldOut::default() }
+    }
+
+    #[test]
+    fn a_third_contains_the_tenth() {
+        let names: Vec<String> = (0..90).map(|i| format!("photo{i:03}")).collect();
+        let ids: Vec<&str> = names.iter().map(String::as_str).collect();
+        let third = hold_out(&ids, HoldOut { seed: 42, share: 1.0 / 3.0 });
+        assert_eq!(third.iter().filter(|held| **held).count(), 30);
+        assert!(hold_out(&ids, seeded(42)).iter().zip(third).all(|(tenth, third)| !tenth || third));
+    }
+
     #[test]
     fn a_tenth_is_held_out_whatever_the_order() {
         let names: Vec<String> = (0..95).map(|i| format!("photo{i:03}")).collect();
         let ids: Vec<&str> = names.iter().map(String::as_str).collect();
-        let held = hold_out(&ids, 42);
+        let held = hold_out(&ids, seeded(42));
         assert_eq!(held.iter().filter(|held| **held).count(), 10);
         let reversed: Vec<&str> = ids.iter().rev().copied().collect();
-        let held_reversed = hold_out(&reversed, 42);
+        let held_reversed = hold_out(&reversed, seeded(42));
         assert!(held.iter().eq(held_reversed.iter().rev()));
-        assert_ne!(held, hold_out(&ids, 43));
+        assert_ne!(held, hold_out(&ids, seeded(43)));
         // Without one photo, at most two others change sides.
-        let fewer = hold_out(&ids[1..], 42);
+        let fewer = hold_out(&ids[1..], seeded(42));
         let changed = fewer.iter().zip(&held[1..]).filter(|(a, b)| a != b).count();
         assert!(changed <= 2, "{changed} photos changed sides");
-        assert_eq!(hold_out(&["only"], 42), [true]);
-        assert!(hold_out(&[], 42).is_empty());
+        assert_eq!(hold_out(&["only"], seeded(42)), [true]);
+        assert!(hold_out(&[], seeded(42)).is_empty());
     }
 }

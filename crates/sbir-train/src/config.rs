@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use sbir_data::{Alpha, Augmentation, CACHE_BYTES, DatasetKind, Sampling, SketchKind};
+use sbir_data::{Alpha, Augmentation, CACHE_BYTES, DatasetKind, HoldOut, Sampling, SketchKind};
 use sbir_encoder::{DeviceChoice, EncoderConfig, Preprocessing};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::loss::LossOptions;
 use crate::optimizer::AdamConfig;
+use crate::schedule::Schedule;
 
 /// Where a run's first weights come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +37,9 @@ pub struct TrainConfig {
     pub val_unseen: bool,
     /// Which form of the sketches.
     pub sketches: SketchKind,
+    /// Which photos are held out where the data has no split.
+    #[serde(default)]
+    pub holdout: HoldOut,
     /// What is done with transparency, palettes and 1-bit pictures.
     pub alpha: Alpha,
     /// Architecture.
@@ -51,8 +56,17 @@ pub struct TrainConfig {
     pub micro_batch: usize,
     /// Temperature of InfoNCE.
     pub temperature: f64,
+    /// Share of the target spread over all photos of the batch.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// Whether photos look for their sketches too.
+    #[serde(default)]
+    pub both_ways: bool,
     /// Adam's settings.
     pub adam: AdamConfig,
+    /// How the learning rate goes.
+    #[serde(default)]
+    pub schedule: Schedule,
     /// How training pictures are changed.
     #[serde(default)]
     pub augmentation: Augmentation,
@@ -81,6 +95,15 @@ fn cache_bytes() -> usize {
 }
 
 impl TrainConfig {
+    /// The loss.
+    pub fn loss(&self) -> LossOptions {
+        LossOptions {
+            temperature: self.temperature,
+            label_smoothing: self.label_smoothing,
+            both_ways: self.both_ways,
+        }
+    }
+
     /// Checks the values that a user can get wrong.
     ///
     /// # Errors
@@ -92,6 +115,7 @@ impl TrainConfig {
             ((1..=65_536).contains(&self.batch_size), "--batch-size", "from 1 to 65,536"),
             (self.micro_batch >= 1, "--micro-batch", "at least 1"),
             (positive(self.temperature), "--temp", "a number above 0"),
+            ((0.0..1.0).contains(&self.label_smoothing), "--label-smoothing", "from 0 to below 1"),
             (positive(self.adam.learning_rate), "--lr", "a number above 0"),
             (
                 (0.0..1.0).contains(&self.stochastic_depth),

@@ -71,11 +71,22 @@ impl Adam {
     /// One step down `gradients` (one per parameter, in order).
     #[must_use]
     pub fn step(&mut self, parameters: &Parameters, gradients: Vec<Tensor<1>>) -> Parameters {
+        self.step_scaled(parameters, gradients, 1.0)
+    }
+
+    /// As [`Self::step`], with the learning rate times `factor`.
+    #[must_use]
+    pub fn step_scaled(
+        &mut self,
+        parameters: &Parameters,
+        gradients: Vec<Tensor<1>>,
+        factor: f64,
+    ) -> Parameters {
         debug_assert_eq!(gradients.len(), parameters.len());
         self.steps += 1;
         let AdamConfig { learning_rate, beta1, beta2, epsilon } = self.config;
         let power = self.steps as f64;
-        let step_size = learning_rate / (1.0 - beta1.powf(power));
+        let step_size = factor * learning_rate / (1.0 - beta1.powf(power));
         let root_correction = (1.0 - beta2.powf(power)).sqrt();
         let mut gradients = gradients.into_iter();
         parameters.map(|index, value| {

@@ -12,7 +12,7 @@ use std::ops::Range;
 use burn_tensor::{Device, Tensor, TensorData};
 use sbir_encoder::{Encoder, LiteNet, Parameters, Pass, StochasticDepth, forward, to_host};
 
-use crate::loss::{exclusions, info_nce};
+use crate::loss::{LossOptions, info_nce};
 
 /// Every parameter is used by every forward pass, so a graph that lacks one is a programming error.
 const TAKES_PART: &str = "every parameter takes part in the loss";
@@ -20,8 +20,8 @@ const TAKES_PART: &str = "every parameter takes part in the loss";
 /// What a step needs beside the batch.
 #[derive(Clone, Copy, Debug)]
 pub struct StepOptions {
-    /// Temperature of InfoNCE.
-    pub temperature: f64,
+    /// The loss.
+    pub loss: LossOptions,
     /// Pairs that are in a graph at once; the whole batch where it is no larger than this.
     pub micro_batch: usize,
     /// Probability of dropping the last block's branch; 0 for none.
@@ -88,11 +88,10 @@ pub fn loss_and_gradients(
         forward(config, parameters, batch.images(tower, range, device), pass)
     };
     let pairs = batch.pairs();
-    let mask = exclusions(&batch.keys, &graph_device);
     if pairs <= options.micro_batch {
         let sketches = embed(&tracked, 0, &(0..pairs), &graph_device);
         let photos = embed(&tracked, 1, &(0..pairs), &graph_device);
-        let loss = info_nce(sketches, photos, options.temperature, mask);
+        let loss = info_nce(sketches, photos, &batch.keys, &options.loss);
         let mut gradients = loss.backward();
         let value = to_host(&loss)[0];
         let collected = tracked
@@ -111,7 +110,7 @@ pub fn loss_and_gradients(
         Tensor::cat(parts, 0).autodiff().require_grad()
     };
     let (sketches, photos) = (embed_all(0), embed_all(1));
-    let loss = info_nce(sketches.clone(), photos.clone(), options.temperature, mask);
+    let loss = info_nce(sketches.clone(), photos.clone(), &batch.keys, &options.loss);
     let mut at_embeddings = loss.backward();
     let value = to_host(&loss)[0];
     let mut total: Option<Vec<Tensor<1>>> = None;
@@ -148,9 +147,8 @@ fn with_kernels(
         let shape = [batch.pairs(), encoder.width()];
         Tensor::<2>::from_data(TensorData::new(values, shape), device).autodiff().require_grad()
     });
-    let mask = exclusions(&batch.keys, &device.clone().autodiff());
     let [sketches, photos] = &embeddings;
-    let loss = info_nce(sketches.clone(), photos.clone(), options.temperature, mask);
+    let loss = info_nce(sketches.clone(), photos.clone(), &batch.keys, &options.loss);
     let mut at_embeddings = loss.backward();
     let value = to_host(&loss)[0];
     let mut total: Option<Vec<Tensor<1>>> = None;

@@ -269,7 +269,7 @@ impl Trainer {
     fn step(&mut self, batch: &HostBatch) -> Result<StepEvent, Error> {
         let started = Instant::now();
         let options = StepOptions {
-            temperature: self.config.temperature,
+            loss: self.config.loss(),
             micro_batch: self.config.micro_batch,
             stochastic_depth: self.config.stochastic_depth,
             seed: self.config.seed,
@@ -285,7 +285,9 @@ impl Trainer {
             };
             return Err(Error::Diverged { loss, step: steps, epoch: self.place.epoch, kept });
         }
-        let updated = self.adam.step(parameters, gradients);
+        let all = self.config.epochs * self.batches_per_epoch as u64;
+        let factor = self.config.schedule.factor(steps, all);
+        let updated = self.adam.step_scaled(parameters, gradients, factor);
         self.encoder = self.encoder.with_parameters(updated);
         let batch_index = self.place.batch;
         self.place.steps += 1;

@@ -65,7 +65,7 @@ pub(super) fn open(root: &Path, options: &OpenOptions) -> Result<Dataset> {
     if !unsplit.is_empty() {
         let test = files::file(root.join("test.txt"));
         let (train, validation, split) =
-            split_by_list_or_seed(&unsplit, test.as_deref(), options.holdout_seed, &mut notes)?;
+            split_by_list_or_seed(&unsplit, test.as_deref(), options.holdout, &mut notes)?;
         return Ok(dataset(train, validation, None, split, notes));
     }
     let [train, validation, test] = [0, 1, 2].map(|part| set(Some(part)));

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::pairs::PairSet;
-use crate::split::hold_out;
+use crate::split::{HoldOut, hold_out};
 
 /// A layout of pairs on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,7 +160,7 @@ impl FromStr for SketchKind {
 }
 
 /// How to open a dataset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpenOptions {
     /// The layout; detected if `None`.
     pub kind: Option<DatasetKind>,
@@ -168,14 +168,14 @@ pub struct OpenOptions {
     pub unseen: bool,
     /// The form of the sketches.
     pub sketches: SketchKind,
-    /// The seed by which a tenth of the photos is held out where the dataset has no split.
-    pub holdout_seed: u64,
+    /// Which photos are held out where the dataset has no split.
+    pub holdout: HoldOut,
 }
 
 impl Default for OpenOptions {
     /// Detected layout, the dataset's normal split, the origin's seed 42.
     fn default() -> Self {
-        Self { kind: None, unseen: false, sketches: SketchKind::Auto, holdout_seed: 42 }
+        Self { kind: None, unseen: false, sketches: SketchKind::Auto, holdout: HoldOut::default() }
     }
 }
 
@@ -295,12 +295,12 @@ fn folder_name(root: &Path) -> String {
         .unwrap_or_else(|| root.display().to_string())
 }
 
-/// Splits `all` by `test.txt` (or another list of photos) where there is one, else by a seeded tenth of the photos.
+/// Splits `all` by `test.txt` (or another list of photos) where there is one, else by a seeded share of the photos.
 /// Gives the training part, the validation part and the split's name.
 fn split_by_list_or_seed(
     all: &PairSet,
     list: Option<&Path>,
-    seed: u64,
+    holdout: HoldOut,
     notes: &mut Vec<String>,
 ) -> Result<(PairSet, PairSet, String)> {
     let (held, split) = match list {
@@ -311,7 +311,7 @@ fn split_by_list_or_seed(
         }
         None => {
             let ids: Vec<&str> = all.photos.iter().map(|photo| photo.id.as_str()).collect();
-            (hold_out(&ids, seed), format!("held-out tenth of the photos, seed {seed}"))
+            (hold_out(&ids, holdout), holdout.to_string())
         }
     };
     let train = all.filter_photos(all.name.clone(), |photo| !held[photo]);

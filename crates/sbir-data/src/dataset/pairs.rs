@@ -86,7 +86,7 @@ pub(super) fn open(layout: Layout, options: &OpenOptions) -> Result<Dataset> {
             let all = read_folder(&root, &sides, options.sketches, &mut notes)?;
             let test = files::file(root.join("test.txt"));
             let (train, validation, split) =
-                split_by_list_or_seed(&all, test.as_deref(), options.holdout_seed, &mut notes)?;
+                split_by_list_or_seed(&all, test.as_deref(), options.holdout, &mut notes)?;
             Ok(dataset(root, train, validation, split, notes))
         }
         Layout::Split { root, train, validation, name } => {

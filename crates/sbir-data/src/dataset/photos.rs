@@ -56,10 +56,10 @@ pub(super) fn open(root: &Path, options: &OpenOptions) -> Result<Dataset> {
         vec![format!("sketches: line drawings made of the {} photos", all.photos.len())];
     let test = files::file(root.join("test.txt"));
     let (train, _, split) =
-        split_by_list_or_seed(&all, test.as_deref(), options.holdout_seed, &mut notes)?;
+        split_by_list_or_seed(&all, test.as_deref(), options.holdout, &mut notes)?;
     let outlines = set(&[DrawingStyle::Outline]);
     let (_, validation, _) =
-        split_by_list_or_seed(&outlines, test.as_deref(), options.holdout_seed, &mut Vec::new())?;
+        split_by_list_or_seed(&outlines, test.as_deref(), options.holdout, &mut Vec::new())?;
     Ok(Dataset {
         kind: DatasetKind::Photos,
         root: root.into(),

@@ -78,7 +78,7 @@ fn open_folders(root: &Path, options: &OpenOptions) -> Result<Dataset> {
     let (train, test) = (set(train)?, set(test)?);
     let (train, validation, split) = match (train, test) {
         (Some(train), Some(test)) => (train, test, "testA and testB".to_owned()),
-        (Some(all), None) => split_by_list_or_seed(&all, None, options.holdout_seed, &mut notes)?,
+        (Some(all), None) => split_by_list_or_seed(&all, None, options.holdout, &mut notes)?,
         (None, test) => {
             let name = folder_name(root);
             let train = PairSet { name, ..PairSet::default() };
@@ -232,7 +232,7 @@ fn open_strokes(root: &Path, options: &OpenOptions) -> Result<Dataset> {
     note_unused(photos.len(), &all, &mut notes);
     let test = files::file(root.join("test.txt"));
     let (train, validation, split) =
-        split_by_list_or_seed(&all, test.as_deref(), options.holdout_seed, &mut notes)?;
+        split_by_list_or_seed(&all, test.as_deref(), options.holdout, &mut notes)?;
     Ok(Dataset {
         kind: DatasetKind::ChairV2,
         root: root.into(),

@@ -101,7 +101,7 @@ pub(super) fn open(layout: &Layout, options: &OpenOptions) -> Result<Dataset> {
     let list =
         ["test.txt", "testset.txt"].iter().find_map(|name| files::file(layout.root.join(name)));
     let (train, validation, split) =
-        split_by_list_or_seed(&all, list.as_deref(), options.holdout_seed, &mut notes)?;
+        split_by_list_or_seed(&all, list.as_deref(), options.holdout, &mut notes)?;
     Ok(Dataset {
         kind: DatasetKind::Sketchy,
         root: layout.root.clone(),

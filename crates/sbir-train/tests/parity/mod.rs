@@ -10,7 +10,7 @@ use burn_tensor::{Device, Tensor};
 use inputs::{Kind, images};
 use sbir_encoder::weights::{Scheme, StateDict, names};
 use sbir_encoder::{Encoder, NORM_EPSILON, Parameters, to_host};
-use sbir_train::{Adam, AdamConfig, HostBatch, StepOptions, loss_and_gradients};
+use sbir_train::{Adam, AdamConfig, HostBatch, LossOptions, StepOptions, loss_and_gradients};
 use serde_json::Value;
 
 fn encoder_golden(name: &str) -> PathBuf {
@@ -43,7 +43,13 @@ fn batch(first: u64, pairs: usize, side: usize) -> HostBatch {
 }
 
 fn options(norm_epsilon: f64, micro_batch: usize) -> StepOptions {
-    StepOptions { temperature: 0.05, micro_batch, stochastic_depth: 0.0, seed: 42, norm_epsilon }
+    StepOptions {
+        loss: LossOptions::default(),
+        micro_batch,
+        stochastic_depth: 0.0,
+        seed: 42,
+        norm_epsilon,
+    }
 }
 
 /// Tensors of a file in the origin's names, by canonical name.

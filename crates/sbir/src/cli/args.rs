@@ -13,7 +13,7 @@ use sbir_data::{DatasetKind, SketchKind};
 use sbir_encoder::DeviceChoice;
 use sbir_encoder::weights::Scheme;
 use sbir_sketch::LineStyle;
-use sbir_train::{Augmentation, Sampling, SetWeights};
+use sbir_train::{Augmentation, Sampling, Schedule, SetWeights};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -105,6 +105,13 @@ pub(crate) struct DataArgs {
     #[arg(long, value_name = "auto|raster|strokes")]
     pub(crate) sketches: Option<SketchKind>,
 
+    /// Share of the photos that is held out where the data has no split [default: 0.1]
+    ///
+    /// Chosen by --seed and the photos' names, with all their sketches: train and eval with the same numbers
+    /// hold out the same photos.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) holdout: Option<f64>,
+
     /// Treat picture modes as Pillow does, as the origin did
     ///
     /// Pictures with a palette, one bit per pixel or transparency are otherwise drawn over white
@@ -193,6 +200,18 @@ pub(crate) struct TrainArgs {
     /// convnext_small's.
     #[arg(long, value_name = "P")]
     pub(crate) stochastic_depth: Option<f64>,
+
+    /// Let photos look for their sketches too: the loss is the mean of both ways
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) both_ways: bool,
+
+    /// Share of the target that is spread over all photos of the batch, from 0 to below 1 [default: 0]
+    #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
+    pub(crate) label_smoothing: Option<f64>,
+
+    /// How the learning rate goes: constant, or cosine with a warm-up [default: constant]
+    #[arg(long, value_name = "HOW", conflicts_with = "resume")]
+    pub(crate) schedule: Option<Schedule>,
 
     /// How training pictures are changed: none, light, strong or JSON [default: none]
     ///

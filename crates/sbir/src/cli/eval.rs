@@ -24,7 +24,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     }
     report::check_place(&args.html)?;
     let model = model_path(args);
-    let options = pairs::open_options(&args.pairs, args.seed);
+    let options = pairs::open_options(&args.pairs, args.seed)?;
     let dataset = pairs::open_and_tell(&args.data, &options)?;
     let set = dataset.evaluation_set()?;
     let (selected, threads) = compute::prepare(&args.compute, None)?;

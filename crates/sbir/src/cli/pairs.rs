@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sbir_data::{Alpha, Dataset, Filter, OpenOptions, Orientation, Transform, open};
+use sbir_data::{Alpha, Dataset, Filter, HoldOut, OpenOptions, Orientation, Transform, open};
 use sbir_encoder::{Encoder, Interpolation, Preprocessing};
 use sbir_sketch::LineStyle;
 
@@ -11,12 +11,22 @@ use super::failure::Failure;
 use super::output;
 
 /// Options for [`open`] as typed.
-pub(crate) fn open_options(args: &DataArgs, seed: u64) -> OpenOptions {
-    OpenOptions {
+pub(crate) fn open_options(args: &DataArgs, seed: u64) -> Result<OpenOptions, Failure> {
+    Ok(OpenOptions {
         kind: args.dataset,
         unseen: args.val_unseen,
         sketches: args.sketches.unwrap_or_default(),
-        holdout_seed: seed,
+        holdout: hold_out(args, seed)?,
+    })
+}
+
+/// What is held out where the data has no split, as typed.
+pub(crate) fn hold_out(args: &DataArgs, seed: u64) -> Result<HoldOut, Failure> {
+    let share = args.holdout.unwrap_or(HoldOut::SHARE);
+    if share > 0.0 && share < 1.0 {
+        Ok(HoldOut { seed, share })
+    } else {
+        Err(Failure::Usage("--holdout takes a share above 0 and below 1".to_owned()))
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         kind: config.dataset,
         unseen: config.val_unseen,
         sketches: config.sketches,
-        holdout_seed: config.seed,
+        holdout: config.holdout,
     };
     let (mut train, mut validation) = (Vec::new(), Vec::new());
     for root in &config.data {
@@ -142,6 +142,7 @@ fn fresh(args: &TrainArgs) -> Result<(TrainConfig, PathBuf), Failure> {
         dataset: args.pairs.dataset,
         val_unseen: args.pairs.val_unseen,
         sketches: args.pairs.sketches.unwrap_or_default(),
+        holdout: pairs::hold_out(&args.pairs, args.seed.unwrap_or(42))?,
         alpha: pairs::alpha(args.pairs.origin_pixels),
         encoder,
         init,
@@ -150,6 +151,9 @@ fn fresh(args: &TrainArgs) -> Result<(TrainConfig, PathBuf), Failure> {
         batch_size,
         micro_batch,
         temperature: args.temp.unwrap_or(0.05),
+        label_smoothing: args.label_smoothing.unwrap_or(0.0),
+        both_ways: args.both_ways,
+        schedule: args.schedule.unwrap_or_default(),
         adam: AdamConfig {
             learning_rate: args.lr.unwrap_or(1e-4),
             epsilon: args.adam_eps.unwrap_or(AdamConfig::default().epsilon),
@@ -192,6 +196,7 @@ fn resumed(args: &TrainArgs, run: Option<&Path>) -> Result<(TrainConfig, PathBuf
         ("--val-unseen", args.pairs.val_unseen && !config.val_unseen),
         ("--dataset", args.pairs.dataset.is_some_and(|x| Some(x) != config.dataset)),
         ("--sketches", args.pairs.sketches.is_some_and(|x| x != config.sketches)),
+        ("--holdout", args.pairs.holdout.is_some_and(|x| x != config.holdout.share)),
         ("--encoder", args.encoder.as_ref().is_some_and(|x| *x != config.encoder.to_string())),
         ("--init", args.init.is_some()),
         ("--image-size", args.image_size.is_some_and(|x| x != config.preprocessing.image_size)),
