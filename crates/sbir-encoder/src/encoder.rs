@@ -7,13 +7,14 @@ use std::sync::{Arc, OnceLock};
 use burn_tensor::{Device, Tensor, TensorData};
 use sbir_kernels::lite::LiteNet;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::architecture::EncoderConfig;
 use crate::convnext::{self, ConvNextConfig, Head, MIN_SIDE, Pass};
 use crate::lite;
 use crate::parameters::{Parameters, to_host};
-use crate::weights::{Scheme, StateDict, TensorValues, names, save_pth, save_safetensors};
+use crate::weights::{Scheme, StateDict, Stored, TensorValues, names, save_pth, save_safetensors};
 
 /// Key of the metadata entry of a safetensors file that holds the [`Card`].
 const CARD: &str = "sbir.card";
@@ -159,7 +160,15 @@ impl Encoder {
     /// # Errors
     /// [`Error::Weights`] names file, key, and the shapes expected and found.
     pub fn load(path: &Path, device: &Device) -> Result<Loaded, Error> {
-        Self::read(path, None, device)
+        Self::read(&StateDict::open(path)?, None, device)
+    }
+
+    /// Reads a checkpoint that is part of the program; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_static(name: &str, bytes: &'static [u8], device: &Device) -> Result<Loaded, Error> {
+        Self::read(&StateDict::from_static(name, bytes)?, None, device)
     }
 
     /// Reads a checkpoint that must be of the given architecture.
@@ -167,24 +176,23 @@ impl Encoder {
     /// # Errors
     /// As [`Self::load`], where the file holds another architecture too.
     pub fn load_as(path: &Path, config: &EncoderConfig, device: &Device) -> Result<Loaded, Error> {
-        Self::read(path, Some(config), device)
+        Self::read(&StateDict::open(path)?, Some(config), device)
     }
 
     fn read(path: &Path, wanted: Option<&EncoderConfig>, device: &Device) -> Result<Loaded, Error> {
-        let state = StateDict::open(path)?;
         let lite = match wanted {
             Some(EncoderConfig::Lite(config)) => Some(config),
             _ => None,
         };
-        if let Some(read) = lite::read(&state, lite)? {
-            return Self::finish_lite(&state, read, wanted, device);
+        if let Some(read) = lite::read(state, lite)? {
+            return Self::finish_lite(state, read, wanted, device);
         }
-        let mapping = names::map(&state)?;
+        let mapping = names::map(state)?;
         let config = match wanted {
             Some(EncoderConfig::ConvNext(config)) => config.clone(),
             Some(other) => {
                 let detail = format!("a ConvNeXt, and {other} was asked for");
-                let path = path.to_owned();
+                let path = state.path().to_owned();
                 return Err(crate::weights::Error::Architecture { path, detail }.into());
             }
             None => {
@@ -200,10 +208,10 @@ impl Encoder {
         mapping.check(&expected)?;
         let mut values = Vec::with_capacity(expected.len());
         for (name, shape) in expected {
-            let data = mapping.read_f32(&state, &name)?;
+            let data = mapping.read_f32(state, &name)?;
             values.push((name, shape, data));
         }
-        let card = read_card(&state)?;
+        let card = read_card(state)?;
         let preprocessing = match &card {
             Some(card) => card.preprocessing,
             None if mapping.scheme() == Scheme::OpenClip => Preprocessing::clip(224)?,
@@ -324,6 +332,22 @@ impl Encoder {
         }
     }
 
+    /// Names weights and preprocessing: two encoders of one fingerprint give equal embeddings. 32 hexadecimal digits
+    /// of a SHA-256.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        let preprocessing =
+            serde_json::to_string(&self.preprocessing).expect("plain data serialises");
+        hash.update(format!("{}\n{preprocessing}\n", self.config));
+        for (name, shape, values) in self.parameters.to_values() {
+            hash.update(format!("{name} {shape:?}\n"));
+            for value in values {
+                hash.update(value.to_le_bytes());
+            }
+        }
+        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Writes the weights as safetensors under canonical names, with a card.
     ///
     /// # Errors
@@ -339,6 +363,20 @@ impl Encoder {
     /// # Errors
     /// [`Error::Weights`] names the file; nothing half-written is left.
     pub fn write(&self, path: &Path, scheme: Scheme, card: Option<Card>) -> Result<(), Error> {
+        self.write_as(path, scheme, card, Stored::F32)
+    }
+
+    /// As [`Self::write`], with values stored as asked; `.pth` files hold 32-bit floats.
+    ///
+    /// # Errors
+    /// As [`Self::write`], or where a value is beyond the range of 16-bit floats.
+    pub fn write_as(
+        &self,
+        path: &Path,
+        scheme: Scheme,
+        card: Option<Card>,
+        stored: Stored,
+    ) -> Result<(), Error> {
         let entries = self
             .parameters
             .to_values()
@@ -361,7 +399,7 @@ impl Encoder {
                 let text = serde_json::to_string(&card).expect("plain data serialises");
                 metadata.insert(CARD.to_owned(), text);
             }
-            save_safetensors(path, &entries, &metadata)?;
+            save_safetensors(path, &entries, &metadata, stored)?;
         }
         Ok(())
     }

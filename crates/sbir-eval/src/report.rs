@@ -20,6 +20,12 @@ use self::row::{Photo, RowWriter};
 use crate::atomic::AtomicFile;
 use crate::{Error, Ranking, Summary};
 
+/// A picture as a `data:` address, to be held by a page: JPEG, PNG and so on by `mime`, which the caller vouches for.
+#[must_use]
+pub fn data_uri(mime: &'static str, bytes: &[u8]) -> String {
+    data_uri::encode(mime, bytes)
+}
+
 /// A picture of the report.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Picture {

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use sbir_encoder::weights::{StateDict, TensorEntry, TensorValues, save_safetensors};
+use sbir_encoder::weights::{StateDict, Stored, TensorEntry, TensorValues, save_safetensors};
 use sbir_encoder::{Parameters, to_host};
 use sbir_eval::atomic::write_atomically;
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,7 @@ pub(crate) fn save(
     }
     let text = serde_json::to_string(place).map_err(std::io::Error::from)?;
     let metadata = BTreeMap::from([(PLACE.to_owned(), text)]);
-    save_safetensors(&path, &entries, &metadata).map_err(sbir_encoder::Error::from)?;
+    save_safetensors(&path, &entries, &metadata, Stored::F32).map_err(sbir_encoder::Error::from)?;
     for old in list(folder)?.into_iter().rev().skip(KEPT) {
         fs::remove_file(old)?;
     }

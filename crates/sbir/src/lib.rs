@@ -13,3 +13,7 @@ pub use sbir_encoder as encoder;
 pub use sbir_eval as eval;
 pub use sbir_sketch as sketch;
 pub use sbir_train as train;
+
+/// The encoder that comes with the program, a safetensors file: an EfficientNet-Lite0 fine-tuned on sketch–photo pairs.
+/// `models/README.md` is its model card, `models/LICENSE` the weights' own terms.
+pub const BUNDLED_ENCODER: &[u8] = include_bytes!("../../../models/bundled.safetensors");

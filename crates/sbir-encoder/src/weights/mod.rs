@@ -28,4 +28,4 @@ pub use names::{Mapping, Scheme};
 pub use pth::save_pth;
 pub use state_dict::{Format, StateDict};
 pub use tensor::{DType, TensorEntry};
-pub use write::{TensorValues, save_safetensors};
+pub use write::{Stored, TensorValues, save_safetensors};

@@ -46,7 +46,19 @@ impl StateDict {
     /// When the file cannot be opened, is no checkpoint, is damaged or truncated, names code
     /// ([`Error::Global`]), or declares tensors beyond its own size ([`Error::TensorTooLarge`]).
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let source = Source::open(path)?;
+        Self::read(Source::open(path)?)
+    }
+
+    /// A checkpoint that is part of the program; `name` stands for it in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self, Error> {
+        Self::read(Source::memory(name, bytes))
+    }
+
+    fn read(source: Source) -> Result<Self, Error> {
         let head = source.read_up_to(0, 512)?;
         let (format, (tensors, metadata)) = match sniff(&head, source.len) {
             Content::Zip => (Format::TorchZip, torch::open_zip(&source)?),
@@ -56,7 +68,7 @@ impl StateDict {
             }
             Content::Other(found) => {
                 return Err(Error::NotACheckpoint {
-                    path: path.to_owned(),
+                    path: source.path.clone(),
                     found: found.to_owned(),
                 });
             }
@@ -72,7 +84,7 @@ impl StateDict {
         }
         if total > source.len.saturating_mul(MAX_SHARING) {
             return Err(Error::TensorTooLarge {
-                path: path.to_owned(),
+                path: source.path.clone(),
                 key: "the state dict".to_owned(),
                 declared: total.into(),
                 file: source.len,

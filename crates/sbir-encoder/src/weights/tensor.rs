@@ -68,7 +68,13 @@ impl fmt::Display for DType {
 pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) len: u64,
-    file: Mutex<fs_err::File>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    File(Mutex<fs_err::File>),
+    Memory(&'static [u8]),
 }
 
 impl Source {
@@ -87,7 +93,12 @@ impl Source {
         if len == 0 {
             return Err(Error::Empty { path: path.to_owned() });
         }
-        Ok(Self { path: path.to_owned(), len, file: Mutex::new(file) })
+        Ok(Self { path: path.to_owned(), len, content: Content::File(Mutex::new(file)) })
+    }
+
+    /// A checkpoint that is part of the program; `name` stands for it in errors.
+    pub(super) fn memory(name: &str, bytes: &'static [u8]) -> Self {
+        Self { path: name.into(), len: bytes.len() as u64, content: Content::Memory(bytes) }
     }
 
     /// Fills `buffer` from `offset`.
@@ -95,9 +106,17 @@ impl Source {
         if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.len) {
             return Err(self.damaged("it ends before its own table of contents says"));
         }
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(offset))?;
-        file.read_exact(buffer)?;
+        match &self.content {
+            Content::File(file) => {
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.seek(SeekFrom::Start(offset))?;
+                file.read_exact(buffer)?;
+            }
+            Content::Memory(bytes) => {
+                let start = offset as usize;
+                buffer.copy_from_slice(&bytes[start..start + buffer.len()]);
+            }
+        }
         Ok(())
     }
 

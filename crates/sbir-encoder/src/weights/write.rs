@@ -78,20 +78,57 @@ struct Info<'a> {
     data_offsets: [usize; 2],
 }
 
-/// Writes a safetensors file in f32, atomically: on any error `path` stays as it was. The same
+/// How values are stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stored {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// 16-bit floats (IEEE 754 binary16), rounded to the nearest; values beyond their range are refused.
+    F16,
+}
+
+impl Stored {
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+        }
+    }
+
+    fn bytes(self, tensor: &TensorValues) -> usize {
+        match self {
+            Self::F32 => tensor.byte_len(),
+            Self::F16 => tensor.byte_len() / 2,
+        }
+    }
+}
+
+/// Writes a safetensors file, atomically: on any error `path` stays as it was. The same
 /// tensors and metadata give the same bytes; tensors keep their order.
 ///
 /// # Errors
 ///
-/// [`Error::InvalidEntry`] for a name that occurs twice or is `__metadata__`, or a shape that
-/// disagrees with its values; [`Error::Write`] when the file cannot be written.
+/// [`Error::InvalidEntry`] for a name that occurs twice or is `__metadata__`, a shape that disagrees with
+/// its values, or a value that `stored` cannot hold; [`Error::Write`] when the file cannot be written.
 pub fn save_safetensors(
     path: &Path,
     tensors: &[TensorValues],
     metadata: &BTreeMap<String, String>,
+    stored: Stored,
 ) -> Result<(), Error> {
     validate(path, tensors)?;
-    let header = header(tensors, metadata).map_err(|detail| Error::InvalidEntry {
+    if stored == Stored::F16 {
+        let fits = |value: &f32| half::f16::from_f32(*value).is_finite();
+        if let Some(tensor) = tensors.iter().find(|tensor| !tensor.values.iter().all(fits)) {
+            return Err(Error::InvalidEntry {
+                path: path.to_owned(),
+                key: shown(&tensor.name),
+                detail: "it has values beyond the range of 16-bit floats".to_owned(),
+            });
+        }
+    }
+    let header = header(tensors, metadata, stored).map_err(|detail| Error::InvalidEntry {
         path: path.to_owned(),
         key: "the header".to_owned(),
         detail,
@@ -100,7 +137,14 @@ pub fn save_safetensors(
         writer.write_all(&(header.len() as u64).to_le_bytes())?;
         writer.write_all(&header)?;
         for tensor in tensors {
-            little_endian(&tensor.values, |bytes| writer.write_all(bytes))?;
+            match stored {
+                Stored::F32 => little_endian(&tensor.values, |bytes| writer.write_all(bytes))?,
+                Stored::F16 => {
+                    for value in &tensor.values {
+                        writer.write_all(&half::f16::from_f32(*value).to_le_bytes())?;
+                    }
+                }
+            }
         }
         io::Result::Ok(())
     })
@@ -110,6 +154,7 @@ pub fn save_safetensors(
 fn header(
     tensors: &[TensorValues],
     metadata: &BTreeMap<String, String>,
+    stored: Stored,
 ) -> Result<Vec<u8>, String> {
     let mut header = String::from("{");
     if !metadata.is_empty() {
@@ -121,8 +166,8 @@ fn header(
         if tensor.name == "__metadata__" {
             return Err("a tensor cannot be named __metadata__".to_owned());
         }
-        let end = start + tensor.byte_len();
-        let info = Info { dtype: "F32", shape: &tensor.shape, data_offsets: [start, end] };
+        let end = start + stored.bytes(tensor);
+        let info = Info { dtype: stored.name(), shape: &tensor.shape, data_offsets: [start, end] };
         if header.len() > 1 {
             header.push(',');
         }

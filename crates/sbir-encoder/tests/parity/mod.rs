@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use burn_tensor::{Device, Tensor, TensorData};
 use inputs::{Kind, images};
-use sbir_encoder::weights::{Scheme, StateDict, TensorValues, save_safetensors};
+use sbir_encoder::weights::{Scheme, StateDict, Stored, TensorValues, save_safetensors};
 use sbir_encoder::{Encoder, EncoderConfig, Head, Pass, forward, to_host};
 
 fn golden(name: &str) -> PathBuf {
@@ -102,7 +102,7 @@ fn open_clips_head_matches_pytorch() {
         }
     }
     let whole = folder.path().join("tower.safetensors");
-    save_safetensors(&whole, &entries, &BTreeMap::new()).unwrap();
+    save_safetensors(&whole, &entries, &BTreeMap::new(), Stored::F32).unwrap();
     let loaded = Encoder::load(&whole, &Device::flex()).unwrap();
     assert_eq!(loaded.scheme, Scheme::OpenClip);
     let EncoderConfig::ConvNext(config) = loaded.encoder.config() else { panic!("a ConvNeXt") };

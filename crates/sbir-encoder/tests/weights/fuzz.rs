@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use sbir_encoder::weights::{StateDict, TensorValues, names, save_pth, save_safetensors};
+use sbir_encoder::weights::{StateDict, Stored, TensorValues, names, save_pth, save_safetensors};
 
 use super::golden;
 
@@ -162,7 +162,7 @@ proptest! {
             })
             .collect();
         let path = scratch();
-        save_safetensors(&path, &tensors, &BTreeMap::new()).unwrap();
+        save_safetensors(&path, &tensors, &BTreeMap::new(), Stored::F32).unwrap();
         check_read_back(&path, &tensors);
         save_pth(&path, &tensors).unwrap();
         // A pickle's empty dict cannot be told from any other object without weights.

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sbir_encoder::weights::names::{detect, map, to_scheme};
-use sbir_encoder::weights::{
-    Architecture, Error, Mapping, Scheme, StateDict, TensorValues, save_safetensors,
-};
+use sbir_encoder::weights::{Architecture, Error, Mapping, Scheme, StateDict, Stored, TensorValues, save_safetensors};
 
 use super::{key_list, known_tensor};
 
@@ -22,7 +20,7 @@ impl Checkpoint {
         let path = folder.path().join("w.safetensors");
         let tensors: Vec<TensorValues> =
             keys.iter().map(|(key, shape)| known_tensor(key, shape)).collect();
-        save_safetensors(&path, &tensors, &BTreeMap::new()).unwrap();
+        save_safetensors(&path, &tensors, &BTreeMap::new(), Stored::F32).unwrap();
         Self { path, _folder: folder }
     }
 

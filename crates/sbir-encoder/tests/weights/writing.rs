@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sbir_encoder::weights::names::to_scheme;
-use sbir_encoder::weights::{
-    Architecture, Error, Format, Scheme, StateDict, TensorValues, save_pth, save_safetensors,
-};
+use sbir_encoder::weights::{Architecture, Error, Format, Scheme, StateDict, Stored, TensorValues, save_pth, save_safetensors};
 
 use super::{known, known_tensor};
 
@@ -71,7 +69,7 @@ fn both_containers_read_back_equal() {
     for (file, tensors) in
         [("torchvision.safetensors", narrow(Scheme::Torchvision)), ("edges.safetensors", edges())]
     {
-        save_safetensors(&folder.join(file), &tensors, &metadata).unwrap();
+        save_safetensors(&folder.join(file), &tensors, &metadata, Stored::F32).unwrap();
         let bytes = fs_err::read(folder.join(file)).unwrap();
         let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(read.len(), tensors.len());
@@ -94,7 +92,7 @@ fn the_same_tensors_give_the_same_bytes() {
             let pth = folder.path().join(format!("{round}.pth"));
             let safe = folder.path().join(format!("{round}.safetensors"));
             save_pth(&pth, &edges()).unwrap();
-            save_safetensors(&safe, &edges(), &metadata).unwrap();
+            save_safetensors(&safe, &edges(), &metadata, Stored::F32).unwrap();
             [fs_err::read(pth).unwrap(), fs_err::read(safe).unwrap()]
         })
         .collect();
@@ -111,10 +109,10 @@ fn entries_that_disagree_with_themselves_are_refused() {
     let reserved = [known_tensor("__metadata__", &[1])];
     for tensors in [&twice[..], &short, &overflow] {
         assert!(matches!(save_pth(&path, tensors), Err(Error::InvalidEntry { .. })));
-        let saved = save_safetensors(&path, tensors, &BTreeMap::new());
+        let saved = save_safetensors(&path, tensors, &BTreeMap::new(), Stored::F32);
         assert!(matches!(saved, Err(Error::InvalidEntry { .. })));
     }
-    let saved = save_safetensors(&path, &reserved, &BTreeMap::new());
+    let saved = save_safetensors(&path, &reserved, &BTreeMap::new(), Stored::F32);
     assert!(matches!(saved, Err(Error::InvalidEntry { .. })));
     assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -140,7 +138,7 @@ fn a_full_disk_leaves_the_old_file_and_nothing_else() {
             (folder.join("w.pth"), save_pth(&folder.join("w.pth"), &big)),
             (
                 folder.join("w.safetensors"),
-                save_safetensors(&folder.join("w.safetensors"), &big, &BTreeMap::new()),
+                save_safetensors(&folder.join("w.safetensors"), &big, &BTreeMap::new(), Stored::F32),
             ),
         ] {
             let message = saved.unwrap_err().to_string();
@@ -155,7 +153,7 @@ fn a_full_disk_leaves_the_old_file_and_nothing_else() {
     }
     let folder = tempfile::tempdir().unwrap();
     save_pth(&folder.path().join("w.pth"), &edges()).unwrap();
-    save_safetensors(&folder.path().join("w.safetensors"), &edges(), &BTreeMap::new()).unwrap();
+    save_safetensors(&folder.path().join("w.safetensors"), &edges(), &BTreeMap::new(), Stored::F32).unwrap();
     // Without the trap, the signal would end the child before the write could fail.
     let child = std::process::Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$@\""])

@@ -12,7 +12,7 @@ use clap_complete::Shell;
 use sbir_data::{DatasetKind, SketchKind};
 use sbir_encoder::DeviceChoice;
 use sbir_encoder::weights::Scheme;
-use sbir_sketch::LineStyle;
+use sbir_sketch::{DrawingStyle, LineStyle};
 use sbir_train::{Augmentation, Sampling, Schedule, SetWeights};
 
 const STYLES: Styles = Styles::styled()
@@ -38,6 +38,10 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     Embed(EmbedArgs),
     Convert(ConvertArgs),
+    Index(IndexArgs),
+    Search(SearchArgs),
+    Gallery(GalleryArgs),
+    Sketchify(SketchifyArgs),
     Doctor(DoctorArgs),
     /// Print a shell's completion script
     Completions {
@@ -296,6 +300,8 @@ pub(crate) struct EvalArgs {
     pub(crate) data: PathBuf,
 
     /// Checkpoint [default: models/model_normal.pth, with --val-unseen models/model_unseen.pth]
+    ///
+    /// `bundled` is the one that comes with the program.
     #[arg(long, visible_alias = "model-path", alias = "model_path", value_name = "PATH",
           value_parser = clap::value_parser!(OsString), value_hint = ValueHint::FilePath)]
     pub(crate) model: Option<OsString>,
@@ -365,7 +371,7 @@ pub(crate) struct EmbedArgs {
     #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) paths: Vec<PathBuf>,
 
-    /// Checkpoint
+    /// Checkpoint; `bundled` is the one that comes with the program
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) model: PathBuf,
 
@@ -412,7 +418,7 @@ pub(crate) struct EmbedArgs {
 /// the format. Classifier weights are left out.
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
-    /// Checkpoint to read
+    /// Checkpoint to read; `bundled` is the one that comes with the program
     #[arg(value_name = "IN", value_hint = ValueHint::FilePath)]
     pub(crate) input: PathBuf,
 
@@ -420,13 +426,184 @@ pub(crate) struct ConvertArgs {
     #[arg(value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
 
-    /// Names to write: torchvision, timm, facebookresearch, open_clip or origin
-    #[arg(long, value_name = "SCHEME", default_value = "origin")]
-    pub(crate) names: Scheme,
+    /// Names to write: torchvision, timm, facebookresearch, open_clip, origin or sbir [default: origin]
+    ///
+    /// An EfficientNet-Lite0 has the names `sbir` only, which are then the default.
+    #[arg(long, value_name = "SCHEME")]
+    pub(crate) names: Option<Scheme>,
+
+    /// Side of the pictures that the checkpoint will be used with, in pixels
+    ///
+    /// A network trained on small pictures often does better on somewhat larger ones.
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) image_size: Option<usize>,
+
+    /// Store 16-bit floats (safetensors only)
+    #[arg(long)]
+    pub(crate) half: bool,
 
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Index folders of photos, so that a drawing finds them
+///
+/// Photos are found in folders of any depth. Running it again costs little: what has not changed is left
+/// alone, moved files keep their embedding, and files that are gone are forgotten when their folder
+/// was listed whole. Killed at any moment, the same command goes on.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  sbir index ~/Pictures
+  sbir index /mnt/photos --gallery photos.sbir")]
+pub(crate) struct IndexArgs {
+    /// Folders of photos
+    #[arg(value_name = "DIR", required = true, value_hint = ValueHint::DirPath)]
+    pub(crate) folders: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) place: GalleryPlace,
+
+    /// Encoder: a checkpoint, or `bundled`
+    #[arg(long, value_name = "PATH", default_value = "bundled", value_hint = ValueHint::FilePath)]
+    pub(crate) model: PathBuf,
+
+    /// Also forget photos under folders that are missing, empty or cannot be listed whole
+    #[arg(long)]
+    pub(crate) prune: bool,
+
+    /// Look at every file's content, even where size and time have not changed
+    #[arg(long)]
+    pub(crate) rehash: bool,
+
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+}
+
+/// Where a gallery lies.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct GalleryPlace {
+    /// Gallery file [default: in the user's data folder, see `sbir doctor`]
+    #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
+    pub(crate) gallery: Option<PathBuf>,
+}
+
+/// Find photos in a gallery by a sketch, a stroke file or a photo
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  sbir search drawing.png
+  sbir search strokes.json -k 20 --json
+  sbir search holiday.jpg --under ~/Pictures/2024     more like this photo")]
+pub(crate) struct SearchArgs {
+    /// Picture of a sketch, stroke file, or photo
+    #[arg(value_name = "QUERY", value_hint = ValueHint::FilePath)]
+    pub(crate) query: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) place: GalleryPlace,
+
+    /// Photos to find
+    #[arg(short, long = "count", value_name = "N", default_value_t = 10)]
+    pub(crate) k: usize,
+
+    /// Least cosine similarity, from -1 to 1
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    pub(crate) min_score: Option<f32>,
+
+    /// Only photos below this folder; the list does not get shorter by it
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::AnyPath)]
+    pub(crate) under: Option<PathBuf>,
+
+    /// Encoder: a checkpoint, or `bundled`
+    #[arg(long, value_name = "PATH", default_value = "bundled", value_hint = ValueHint::FilePath)]
+    pub(crate) model: PathBuf,
+
+    /// Also write a page with the photos found
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) html: Option<PathBuf>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+}
+
+/// Look into a gallery, check it, tidy it, and move it
+#[derive(Debug, Args)]
+pub(crate) struct GalleryArgs {
+    #[command(flatten)]
+    pub(crate) place: GalleryPlace,
+
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: GalleryCommand,
+}
+
+/// What to do with a gallery.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GalleryCommand {
+    /// List the photos, a path a line
+    List {
+        /// Only photos below this folder
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::AnyPath)]
+        under: Option<PathBuf>,
+    },
+    /// Tell what the gallery holds, by which encoder, from which folders
+    Info,
+    /// Check the gallery's file and its photos' files
+    Verify {
+        /// Read every photo's bytes too
+        #[arg(long)]
+        contents: bool,
+    },
+    /// Give unused space back
+    Compact,
+    /// Write the vectors as NumPy and the photos as JSON lines
+    Export {
+        /// X.npy; the photos go to X.jsonl beside it
+        #[arg(value_name = "OUT", value_hint = ValueHint::FilePath)]
+        out: PathBuf,
+    },
+    /// Read what `export` wrote
+    Import {
+        /// X.npy, with X.jsonl beside it
+        #[arg(value_name = "FROM", value_hint = ValueHint::FilePath)]
+        from: PathBuf,
+    },
+}
+
+/// Make line drawings of photos
+///
+/// Edges become strokes, the most telling ones first: something to train on where there are photos and no
+/// sketches of them.
+#[derive(Debug, Args)]
+pub(crate) struct SketchifyArgs {
+    /// Photos
+    #[arg(value_name = "PHOTO", required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) photos: Vec<PathBuf>,
+
+    /// Folder for the drawings, <photo>.json each
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) out: PathBuf,
+
+    /// How much is drawn: gist, outline or detailed
+    #[arg(long, value_name = "STYLE", default_value = "outline")]
+    pub(crate) style: DrawingStyle,
+
+    /// Write SVG in place of stroke files
+    #[arg(long)]
+    pub(crate) svg: bool,
 }
 
 /// Tell version, devices, folders and compiled features

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use sbir_encoder::{Encoder, Selected};
+use sbir_encoder::weights::{Scheme, Stored};
+use sbir_encoder::{Card, EncoderConfig, Selected};
 use serde::Serialize;
 
 use super::args::ConvertArgs;
 use super::failure::Failure;
-use super::output;
+use super::{model, output, pairs};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -30,16 +31,30 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
         )));
     }
     let device = Selected::cpu("weights only").device;
-    let loaded = Encoder::load(&args.input, &device)?;
+    let mut loaded = model::load(&args.input, &device)?;
+    if args.image_size.is_some() {
+        loaded.encoder = pairs::adjust(loaded.encoder, args.image_size, None)?;
+        let preprocessing = loaded.encoder.preprocessing();
+        let trained_on = loaded.card.take().map(|card| card.trained_on).unwrap_or_default();
+        loaded.card = Some(Card { preprocessing, trained_on });
+    }
     let encoder = &loaded.encoder;
-    encoder.write(&args.output, args.names, loaded.card)?;
+    let names = args.names.unwrap_or(match encoder.config() {
+        EncoderConfig::ConvNext(_) => Scheme::Origin,
+        EncoderConfig::Lite(_) => Scheme::Sbir,
+    });
+    let stored = if args.half { Stored::F16 } else { Stored::F32 };
+    if args.half && !extension.eq_ignore_ascii_case("safetensors") {
+        return Err(Failure::Usage("--half goes with .safetensors only".to_owned()));
+    }
+    encoder.write_as(&args.output, names, loaded.card, stored)?;
     let done = Done {
         input: &args.input,
         output: &args.output,
         encoder: encoder.config().to_string(),
         width: encoder.width(),
         names_read: loaded.scheme.to_string(),
-        names_written: args.names.to_string(),
+        names_written: names.to_string(),
         left_out: loaded.dropped,
     };
     if args.json {

@@ -22,6 +22,8 @@ struct Report {
     cpu_features: Vec<&'static str>,
     weights_folder: Option<PathBuf>,
     kernel_folder: Option<PathBuf>,
+    /// Where `index`, `search` and `serve` keep their gallery unless told otherwise.
+    gallery: Option<PathBuf>,
 }
 
 /// Vector instructions that change speed here.
@@ -59,6 +61,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         cpu_features: cpu_features(),
         weights_folder: fetch::weights_folder().ok(),
         kernel_folder: compute::kernel_cache(),
+        gallery: sbir_gallery::default_path().ok(),
     };
     if args.json {
         return output::json(&report);
@@ -75,11 +78,15 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         output::line(&format!("adapter:        {} ({})", adapter.choice, adapter.kind))?;
     }
     for (name, folder) in
-        [("weights folder", &report.weights_folder), ("kernel folder", &report.kernel_folder)]
+        [
+            ("weights folder", &report.weights_folder),
+            ("kernel folder", &report.kernel_folder),
+            ("gallery", &report.gallery),
+        ]
     {
         let shown = folder
             .as_ref()
-            .map_or("none: set SBIR_CACHE".into(), |path| path.display().to_string());
+            .map_or("none: set HOME or SBIR_CACHE".into(), |path| path.display().to_string());
         output::line(&format!("{:<15} {shown}", format!("{name}:")))?;
     }
     Ok(())

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use fs_err as fs;
 use sbir_data::{Orientation, SketchSource, image_batches};
-use sbir_encoder::Encoder;
 use sbir_eval::atomic::write_atomically;
 use sbir_eval::npy::NpyWriter;
 use serde::Serialize;
@@ -13,7 +12,7 @@ use serde::Serialize;
 use super::args::EmbedArgs;
 use super::failure::Failure;
 use super::progress::Progress;
-use super::{compute, interrupt, output, pairs};
+use super::{compute, interrupt, model, output, pairs};
 
 pub(crate) fn run(args: &EmbedArgs) -> Result<(), Failure> {
     let stop = interrupt::install();
@@ -32,7 +31,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<(), Failure> {
         .into());
     }
     let (selected, threads) = compute::prepare(&args.compute, None)?;
-    let encoder = Encoder::load(&args.model, &selected.device)?.encoder;
+    let encoder = model::load(&args.model, &selected.device)?.encoder;
     let encoder = pairs::adjust(encoder, args.image_size, args.line.as_ref())?;
     let orientation = if args.no_exif { Orientation::Ignore } else { Orientation::Exif };
     let alpha = pairs::alpha(args.origin_pixels);

@@ -4,7 +4,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use sbir_data::{Orientation, PairSet};
-use sbir_encoder::Encoder;
 use sbir_eval::atomic::write_atomically;
 use sbir_train::{Evaluation, evaluate};
 use serde::Serialize;
@@ -12,7 +11,7 @@ use serde::Serialize;
 use super::args::EvalArgs;
 use super::failure::Failure;
 use super::progress::Progress;
-use super::{compute, interrupt, output, pairs, report};
+use super::{compute, interrupt, model, output, pairs, report};
 
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let stop = interrupt::install();
@@ -23,12 +22,12 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         return Err(Failure::Usage("--temp takes a number above 0".to_owned()));
     }
     report::check_place(&args.html)?;
-    let model = model_path(args);
+    let path = model_path(args);
     let options = pairs::open_options(&args.pairs, args.seed)?;
     let dataset = pairs::open_and_tell(&args.data, &options)?;
     let set = dataset.evaluation_set()?;
     let (selected, threads) = compute::prepare(&args.compute, None)?;
-    let loaded = Encoder::load(&model, &selected.device)?;
+    let loaded = model::load(&path, &selected.device)?;
     let encoder = pairs::adjust(loaded.encoder, args.image_size, args.line.as_ref())?;
     let known = loaded.card.map(|card| card.trained_on).unwrap_or_default();
     let seen = if known.is_empty() { 0 } else { seen_in_training(set, &known)? };
@@ -57,7 +56,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         output::json(&Report {
             summary: &evaluation.summary,
             data: &args.data,
-            model: &model,
+            model: &path,
             split: &dataset.split,
             trained_on_photos: seen,
         })?;
@@ -65,7 +64,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
         output::line(&evaluation.summary.lines())?;
     }
     let facts = vec![
-        ("model".to_owned(), model.display().to_string()),
+        ("model".to_owned(), path.display().to_string()),
         ("split".to_owned(), dataset.split.clone()),
     ];
     report::write(&args.html, set, &evaluation, facts, args.embed_images)?;

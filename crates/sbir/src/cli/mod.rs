@@ -5,14 +5,20 @@ mod compute;
 mod convert;
 mod doctor;
 mod embed;
+mod embedder;
 mod eval;
 mod failure;
+mod gallery;
+mod index;
 mod interrupt;
+mod model;
 mod output;
 mod pages;
 mod pairs;
 mod progress;
 mod report;
+mod search;
+mod sketchify;
 mod train;
 
 use std::process::ExitCode;
@@ -32,6 +38,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Embed(args) => embed::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Index(args) => index::run(&args),
+        Command::Search(args) => search::run(&args),
+        Command::Gallery(args) => gallery::run(&args),
+        Command::Sketchify(args) => sketchify::run(&args),
         Command::Completions { shell } => pages::completions(shell, Cli::command()),
         Command::Man { folder } => pages::man(folder.as_deref(), Cli::command()),
         Command::Adapters => compute::print_adapters(),

@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::failure::Failure;
 
+/// Longer side in pixels of pictures that a page holds itself.
+const EMBEDDED_SIDE: u32 = 256;
 /// Hexadecimal digits of a photo's digest.
 const DIGITS: usize = 16;
 
@@ -62,15 +64,31 @@ pub(crate) fn write(
         Ok(match subject {
             Subject::Sketch(index) => {
                 let pair = &set.pairs[index];
-                Entry { name: pair.id.clone(), picture: sketch_picture(&pair.sketch)? }
+                let picture = match &pair.sketch {
+                    SketchSource::Image(path) if embed => small_copy(path)?,
+                    sketch => sketch_picture(sketch)?,
+                };
+                Entry { name: pair.id.clone(), picture }
             }
             Subject::Photo(index) => {
                 let photo = &set.photos[index];
-                Entry { name: photo.id.clone(), picture: Picture::File(photo.path.clone()) }
+                let picture = if embed {
+                    small_copy(&photo.path)?
+                } else {
+                    Picture::File(photo.path.clone())
+                };
+                Entry { name: photo.id.clone(), picture }
             }
         })
     })?;
     Ok(())
+}
+
+/// A JPEG as large as the page shows it, so that a page of thousands stays one that browsers open. Pixels as they are
+/// stored, as the encoder saw them.
+fn small_copy(path: &Path) -> Result<Picture, sbir_data::Error> {
+    let bytes = sbir_data::thumbnail(path, &fs::read(path)?, EMBEDDED_SIDE)?;
+    Ok(Picture::Data { mime: "image/jpeg".to_owned(), bytes })
 }
 
 /// A raster sketch's file, or strokes drawn as the encoder saw them.
@@ -86,7 +104,7 @@ fn sketch_picture(source: &SketchSource) -> Result<Picture, sbir_data::Error> {
 }
 
 /// Strokes as an SVG document on a square of 256 units, lines as wide as the style `fscoco` has them.
-fn drawing(sketch: &Sketch) -> String {
+pub(crate) fn drawing(sketch: &Sketch) -> String {
     const SIDE: f32 = 256.0;
     let scale = sketch.canvas.map(|extent| SIDE / extent);
     let mut svg = format!(

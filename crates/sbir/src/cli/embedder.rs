@@ -1,0 +1,75 @@
+//! An encoder as galleries and servers see it.
+
+use anyhow::Context;
+use rayon::prelude::*;
+use sbir_data::{Alpha, Orientation, SketchSource, Transform};
+use sbir_encoder::{Encoder, Selected};
+use sbir_gallery::{EmbedError, Embedder, Upright};
+use sbir_sketch::Sketch;
+use std::path::Path;
+
+use super::{model, pairs};
+
+/// An encoder with its preprocessing.
+pub(crate) struct EncoderEmbedder {
+    encoder: Encoder,
+    transform: Transform,
+    fingerprint: String,
+}
+
+impl EncoderEmbedder {
+    /// The encoder of a checkpoint, or the bundled one.
+    pub(crate) fn load(model: &Path, selected: &Selected) -> anyhow::Result<Self> {
+        let encoder = model::load(model, &selected.device)
+            .with_context(|| format!("cannot use {} as encoder", model.display()))?
+            .encoder;
+        let preprocessing = encoder.preprocessing();
+        let transform = pairs::transform(preprocessing, Alpha::OverWhite, Orientation::Exif);
+        let fingerprint = encoder.fingerprint();
+        Ok(Self { encoder, transform, fingerprint })
+    }
+
+    /// The encoder.
+    pub(crate) fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    fn embed_one(&self, pixels: Vec<f32>) -> Vec<f32> {
+        self.encoder.embed(pixels, [1, self.transform.side, self.transform.side])
+    }
+}
+
+impl Embedder for EncoderEmbedder {
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    fn dimension(&self) -> usize {
+        self.encoder.width()
+    }
+
+    fn image_size(&self) -> usize {
+        self.transform.side
+    }
+
+    fn embed_photos(&self, photos: &[Upright]) -> Result<Vec<f32>, EmbedError> {
+        let pictures: Vec<Vec<f32>> = photos
+            .par_iter()
+            .map(|photo| {
+                let (width, height) = (photo.width as usize, photo.height as usize);
+                self.transform.from_rgb8(width, height, &photo.pixels)
+            })
+            .collect::<Result<_, _>>()?;
+        let side = self.transform.side;
+        Ok(self.encoder.embed(pictures.concat(), [photos.len(), side, side]))
+    }
+
+    fn embed_sketch(&self, sketch: &Sketch) -> Result<Vec<f32>, EmbedError> {
+        let source = SketchSource::Strokes(sketch.clone());
+        Ok(self.embed_one(self.transform.load_sketch(&source)?))
+    }
+
+    fn embed_drawing(&self, picture: &Upright) -> Result<Vec<f32>, EmbedError> {
+        self.embed_photos(std::slice::from_ref(picture))
+    }
+}

@@ -1,0 +1,131 @@
+//! `sbir search`.
+
+use std::path::{Path, PathBuf};
+
+use sbir_data::{SketchSource, Upright};
+use sbir_eval::atomic::write_atomically;
+use sbir_gallery::{Embedder, Gallery, Hit, SearchOptions, Space, VectorStore};
+use serde::Serialize;
+
+use super::args::SearchArgs;
+use super::embedder::EncoderEmbedder;
+use super::failure::Failure;
+use super::{compute, gallery, output};
+
+/// Longer side in pixels of the pictures in a `--html` page.
+const THUMBNAIL: u32 = 320;
+
+pub(crate) fn run(args: &SearchArgs) -> Result<(), Failure> {
+    if args.k == 0 {
+        return Err(Failure::Usage("-k takes at least 1".to_owned()));
+    }
+    if args.min_score.is_some_and(|score| !(-1.0..=1.0).contains(&score)) {
+        return Err(Failure::Usage("--min-score takes a similarity from -1 to 1".to_owned()));
+    }
+    let path = gallery::path(args.place.gallery.as_deref())?;
+    let opened = Gallery::open(&path)?;
+    let (selected, _) = compute::prepare_quiet(&args.compute)?;
+    let embedder = EncoderEmbedder::load(&args.model, &selected)?;
+    opened.ensure(&Space {
+        fingerprint: embedder.fingerprint().to_owned(),
+        dimension: embedder.dimension(),
+    })?;
+    let query = embed(&embedder, &args.query)?;
+    let options = SearchOptions {
+        k: args.k,
+        min_score: args.min_score,
+        under: args.under.as_ref().map(gallery::folder).transpose()?,
+    };
+    let hits = opened.search(&query, &options)?;
+    if let Some(html) = &args.html {
+        page(html, &args.query, &hits.items)?;
+    }
+    let report = Report {
+        query: &args.query,
+        gallery: &path,
+        searched: hits.searched,
+        exhaustive: hits.exhaustive,
+        hits: hits
+            .items
+            .iter()
+            .enumerate()
+            .map(|(index, hit)| Row {
+                rank: index + 1,
+                path: hit.photo.display(),
+                score: hit.score,
+            })
+            .collect(),
+    };
+    if args.json {
+        return output::json(&report);
+    }
+    for row in &report.hits {
+        output::line(&format!("{:>3}  {:.4}  {}", row.rank, row.score, row.path))?;
+    }
+    if report.hits.is_empty() {
+        output::note("nothing found");
+    }
+    Ok(())
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    hits: Vec<Row>,
+    query: &'a Path,
+    gallery: &'a PathBuf,
+    searched: u64,
+    exhaustive: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    rank: usize,
+    path: String,
+    score: f32,
+}
+
+/// A query's vector: strokes are rendered, pictures decoded upright.
+fn embed(embedder: &EncoderEmbedder, query: &Path) -> Result<Vec<f32>, Failure> {
+    let embedded = match SketchSource::from_path(query.to_owned()) {
+        SketchSource::StrokeFile(path) => embedder.embed_sketch(&sbir_sketch::read_sketch(&path)?),
+        _ => embedder.embed_drawing(&Upright::load(query, None)?),
+    };
+    embedded.map_err(|error| anyhow::anyhow!("{}: {error}", query.display()).into())
+}
+
+/// A page of the query and what was found, with small copies of the pictures inside it.
+fn page(out: &Path, query: &Path, hits: &[Hit]) -> Result<(), Failure> {
+    let mut body = String::new();
+    for (index, hit) in hits.iter().enumerate() {
+        let shown = escape(&hit.photo.display());
+        let picture = match Upright::load(&hit.photo.location(), Some(THUMBNAIL))
+            .and_then(|picture| picture.shrunk(THUMBNAIL).to_jpeg(85))
+        {
+            Ok(jpeg) => format!("<img alt=\"\" src=\"{}\">", sbir_eval::report::data_uri("image/jpeg", &jpeg)),
+            Err(error) => format!("<p class=\"gone\">{}</p>", escape(&error.to_string())),
+        };
+        body.push_str(&format!(
+            "<figure>{picture}<figcaption><b>{}</b> {:.3}<br>{shown}</figcaption></figure>\n",
+            index + 1,
+            hit.score
+        ));
+    }
+    let html = format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\n<style>\
+         body{{font:16px/1.4 system-ui,sans-serif;margin:2rem;background:#fff;color:#222}}\
+         main{{display:grid;grid-template-columns:repeat(auto-fill,minmax(14rem,1fr));gap:1.5rem}}\
+         figure{{margin:0}}img{{width:100%;border-radius:6px}}\
+         figcaption{{font-size:.8rem;color:#666;overflow-wrap:anywhere}}\
+         @media(prefers-color-scheme:dark){{body{{background:#161616;color:#ddd}}figcaption{{color:#999}}}}\
+         </style>\n<h1>{title}</h1>\n<main>\n{body}</main></html>\n",
+        title = escape(&query.display().to_string()),
+    );
+    write_atomically(out, |file| std::io::Write::write_all(file, html.as_bytes()))?;
+    Ok(())
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
