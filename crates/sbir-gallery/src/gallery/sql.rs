@@ -1,6 +1,6 @@
 //! SQLite: opening, the schema, and what its errors mean.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ pub(super) fn meaning(path: &Path) -> impl Fn(rusqlite::Error) -> Error + '_ {
 pub(super) fn open(path: &Path) -> Result<Connection> {
     let mut start = [0; 16];
     match fs_err::File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(Error::NoGallery { path: path.into() });
         }
         Err(error) => return Err(error.into()),
@@ -99,31 +99,46 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Makes the database of an empty gallery; another process may have done so in between.
+/// Makes the database of an empty gallery, beside its place and then renamed into it, so that nobody meets half of one.
+/// Another process may do so meanwhile.
 pub(super) fn create(path: &Path) -> Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs_err::create_dir_all(folder)?;
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let mut connection = connect(path, flags)?;
-    let failed = meaning(path);
-    let empty = |connection: &Connection| -> rusqlite::Result<bool> {
-        connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    fs_err::create_dir_all(folder)?;
+    let named = |error: std::io::Error| match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            Error::ReadOnly { path: path.into() }
+        }
+        ErrorKind::StorageFull => Error::DiskFull { path: path.into() },
+        kind => std::io::Error::new(kind, format!("{}: {error}", path.display())).into(),
     };
-    if empty(&connection).map_err(&failed)? {
+    let file = tempfile::Builder::new().prefix(".sbir-new-").tempfile_in(folder).map_err(named)?;
+    let failed = meaning(path);
+    let connection = connect(file.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let fill = || -> rusqlite::Result<()> {
         // Five vectors of 768 values fit a page.
-        connection.pragma_update(None, "page_size", 8192).map_err(&failed)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(&failed)?;
+        connection.pragma_update(None, "page_size", 8192)?;
+        // Until the last step nothing but this file is written.
+        connection.pragma_update(None, "journal_mode", "MEMORY")?;
+        connection.execute_batch(&format!(
+            "BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID};
+             PRAGMA user_version = {FORMAT}; COMMIT;"
+        ))?;
+        connection.pragma_update(None, "journal_mode", "WAL")
+    };
+    fill().map_err(&failed)?;
+    connection.close().map_err(|(_, error)| failed(error))?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
+            // An empty file is no gallery of anybody.
+            if fs_err::metadata(path)?.len() > 0 {
+                return Ok(());
+            }
+            error.file.persist(path).map(drop).map_err(|error| named(error.error))
+        }
+        Err(error) => Err(named(error.error)),
     }
-    let transaction = connection
-        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-        .map_err(&failed)?;
-    if empty(&transaction).map_err(&failed)? {
-        transaction.execute_batch(TABLES).map_err(&failed)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(&failed)?;
-        transaction.pragma_update(None, "user_version", FORMAT).map_err(&failed)?;
-    }
-    transaction.commit().map_err(&failed)
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {

@@ -124,12 +124,18 @@ fn a_second_indexer_is_told_who_is_first() {
 fn a_full_disk_is_told_and_survived() {
     let place = Place::with_photos(600);
     // No file may grow past some size, and the signal for that is ignored, as a full disk sends none.
-    let limited = "trap '' XFSZ; ulimit -f 160; exec \"$0\" \"$@\"";
-    let mut shell = Command::new("sh");
-    shell.args(["-c", limited]).arg(std::env::current_exe().unwrap());
-    let output = arguments(&mut shell, &place, 0).wait_with_output().unwrap();
-    let output = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.contains("the disk is full"), "{output}");
+    let run = |blocks: u32| {
+        let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &limited]).arg(std::env::current_exe().unwrap());
+        let output = arguments(&mut shell, &place, 1).wait_with_output().unwrap();
+        let output = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.contains("the disk is full"), "{output}");
+    };
+    // Too full even for an empty gallery: none is left.
+    run(40);
+    assert!(matches!(Gallery::open(&place.gallery_path()), Err(Error::NoGallery { .. })));
+    run(800);
     let kept = place.gallery().stats().unwrap().photos;
     assert!((1..600).contains(&kept), "{kept}");
     assert_eq!(place.gallery().verify(true).unwrap().problems, Vec::<String>::new());
