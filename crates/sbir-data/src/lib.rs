@@ -17,6 +17,7 @@ mod pairs;
 mod sampling;
 mod split;
 mod transform;
+mod upright;
 
 pub use augment::{Alignment, AugmentRanges, Augmentation};
 pub use batch::{
@@ -33,3 +34,4 @@ pub use transform::{
     Alpha, Filter, MAX_FILE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, Orientation, Transform, draw,
     drawing,
 };
+pub use upright::{Upright, thumbnail};

@@ -179,7 +179,11 @@ impl Encoder {
         Self::read(&StateDict::open(path)?, Some(config), device)
     }
 
-    fn read(path: &Path, wanted: Option<&EncoderConfig>, device: &Device) -> Result<Loaded, Error> {
+    fn read(
+        state: &StateDict,
+        wanted: Option<&EncoderConfig>,
+        device: &Device,
+    ) -> Result<Loaded, Error> {
         let lite = match wanted {
             Some(EncoderConfig::Lite(config)) => Some(config),
             _ => None,

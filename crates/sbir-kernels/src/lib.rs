@@ -5,4 +5,6 @@
 #![allow(unsafe_code)]
 
 pub mod lite;
+pub mod map;
 mod product;
+pub mod scan;

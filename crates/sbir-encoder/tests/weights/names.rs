@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sbir_encoder::weights::names::{detect, map, to_scheme};
-use sbir_encoder::weights::{Architecture, Error, Mapping, Scheme, StateDict, Stored, TensorValues, save_safetensors};
+use sbir_encoder::weights::{
+    Architecture, Error, Mapping, Scheme, StateDict, Stored, TensorValues, save_safetensors,
+};
 
 use super::{key_list, known_tensor};
 

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sbir_encoder::weights::names::to_scheme;
-use sbir_encoder::weights::{Architecture, Error, Format, Scheme, StateDict, Stored, TensorValues, save_pth, save_safetensors};
+use sbir_encoder::weights::{
+    Architecture, Error, Format, Scheme, StateDict, Stored, TensorValues, save_pth,
+    save_safetensors,
+};
 
 use super::{known, known_tensor};
 
@@ -138,7 +141,12 @@ fn a_full_disk_leaves_the_old_file_and_nothing_else() {
             (folder.join("w.pth"), save_pth(&folder.join("w.pth"), &big)),
             (
                 folder.join("w.safetensors"),
-                save_safetensors(&folder.join("w.safetensors"), &big, &BTreeMap::new(), Stored::F32),
+                save_safetensors(
+                    &folder.join("w.safetensors"),
+                    &big,
+                    &BTreeMap::new(),
+                    Stored::F32,
+                ),
             ),
         ] {
             let message = saved.unwrap_err().to_string();
@@ -153,7 +161,8 @@ fn a_full_disk_leaves_the_old_file_and_nothing_else() {
     }
     let folder = tempfile::tempdir().unwrap();
     save_pth(&folder.path().join("w.pth"), &edges()).unwrap();
-    save_safetensors(&folder.path().join("w.safetensors"), &edges(), &BTreeMap::new(), Stored::F32).unwrap();
+    save_safetensors(&folder.path().join("w.safetensors"), &edges(), &BTreeMap::new(), Stored::F32)
+        .unwrap();
     // Without the trap, the signal would end the child before the write could fail.
     let child = std::process::Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$@\""])

@@ -56,7 +56,10 @@ pub(crate) fn find_adapters() -> anyhow::Result<Vec<Adapter>> {
 
 /// As [`prepare`], for commands in which a GPU hardly matters: without a word, on the CPU unless one is asked for.
 pub(crate) fn prepare_quiet(args: &ComputeArgs) -> Result<(Selected, usize), Failure> {
-    prepare(&ComputeArgs { device: Some(args.device.unwrap_or(DeviceChoice::Cpu)), ..args.clone() }, None)
+    prepare(
+        &ComputeArgs { device: Some(args.device.unwrap_or(DeviceChoice::Cpu)), ..args.clone() },
+        None,
+    )
 }
 
 /// Device and number of threads as asked for. Says which device it is where that was left open.

@@ -77,13 +77,11 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     for adapter in &report.adapters {
         output::line(&format!("adapter:        {} ({})", adapter.choice, adapter.kind))?;
     }
-    for (name, folder) in
-        [
-            ("weights folder", &report.weights_folder),
-            ("kernel folder", &report.kernel_folder),
-            ("gallery", &report.gallery),
-        ]
-    {
+    for (name, folder) in [
+        ("weights folder", &report.weights_folder),
+        ("kernel folder", &report.kernel_folder),
+        ("gallery", &report.gallery),
+    ] {
         let shown = folder
             .as_ref()
             .map_or("none: set HOME or SBIR_CACHE".into(), |path| path.display().to_string());

@@ -1,12 +1,14 @@
 //! An encoder as galleries and servers see it.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use anyhow::Context;
 use rayon::prelude::*;
 use sbir_data::{Alpha, Orientation, SketchSource, Transform};
 use sbir_encoder::{Encoder, Selected};
 use sbir_gallery::{EmbedError, Embedder, Upright};
 use sbir_sketch::Sketch;
-use std::path::Path;
 
 use super::{model, pairs};
 
@@ -27,11 +29,6 @@ impl EncoderEmbedder {
         let transform = pairs::transform(preprocessing, Alpha::OverWhite, Orientation::Exif);
         let fingerprint = encoder.fingerprint();
         Ok(Self { encoder, transform, fingerprint })
-    }
-
-    /// The encoder.
-    pub(crate) fn encoder(&self) -> &Encoder {
-        &self.encoder
     }
 
     fn embed_one(&self, pixels: Vec<f32>) -> Vec<f32> {
@@ -65,7 +62,7 @@ impl Embedder for EncoderEmbedder {
     }
 
     fn embed_sketch(&self, sketch: &Sketch) -> Result<Vec<f32>, EmbedError> {
-        let source = SketchSource::Strokes(sketch.clone());
+        let source = SketchSource::Strokes(Arc::new(sketch.clone()));
         Ok(self.embed_one(self.transform.load_sketch(&source)?))
     }
 

@@ -131,7 +131,11 @@ fn info(gallery: &Gallery, json: bool) -> Result<(), Failure> {
     output::line(&format!("on disk:  {} bytes", report.bytes))?;
     for root in &report.roots {
         let missing = if root.present { "" } else { " (missing)" };
-        output::line(&format!("folder:   {}, {} photos{missing}", root.path.display(), root.photos))?;
+        output::line(&format!(
+            "folder:   {}, {} photos{missing}",
+            root.path.display(),
+            root.photos
+        ))?;
     }
     Ok(())
 }

@@ -106,7 +106,12 @@ fn sentence(snapshot: &Snapshot) -> String {
             parts.push(format!("{count} {what}"));
         }
     }
-    format!("{} photos in {:.1} s: {}", snapshot.done, snapshot.elapsed.as_secs_f64(), parts.join(", "))
+    format!(
+        "{} photos in {:.1} s: {}",
+        snapshot.done,
+        snapshot.elapsed.as_secs_f64(),
+        parts.join(", ")
+    )
 }
 
 /// What could not be read, and what was left alone.

@@ -102,7 +102,10 @@ fn page(out: &Path, query: &Path, hits: &[Hit]) -> Result<(), Failure> {
         let picture = match Upright::load(&hit.photo.location(), Some(THUMBNAIL))
             .and_then(|picture| picture.shrunk(THUMBNAIL).to_jpeg(85))
         {
-            Ok(jpeg) => format!("<img alt=\"\" src=\"{}\">", sbir_eval::report::data_uri("image/jpeg", &jpeg)),
+            Ok(jpeg) => format!(
+                "<img alt=\"\" src=\"{}\">",
+                sbir_eval::report::data_uri("image/jpeg", &jpeg)
+            ),
             Err(error) => format!("<p class=\"gone\">{}</p>", escape(&error.to_string())),
         };
         body.push_str(&format!(
