@@ -9,7 +9,6 @@
 //! - [`npy`] writes and reads embeddings as NumPy files.
 //! - [`atomic`] writes files that are either whole or not there.
 
-pub mod atomic;
 mod error;
 pub mod metrics;
 pub mod npy;
@@ -20,4 +19,5 @@ mod summary;
 
 pub use error::Error;
 pub use rank::{Ranking, rank};
+pub use sbir_files as atomic;
 pub use summary::{CUTOFFS, Summary};

@@ -222,16 +222,8 @@ pub enum Error {
         detail: String,
     },
     /// A checkpoint could not be written. Nothing half-written is left.
-    #[error(
-        "{}: not written ({reason}); nothing was changed: free space there or choose another folder",
-        path.display()
-    )]
-    Write {
-        /// The file to write.
-        path: PathBuf,
-        /// The refusal. Part of the message, so not its source as well.
-        reason: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] sbir_files::WriteError),
     /// No cache folder can be told from the environment.
     #[error("no cache folder: set SBIR_CACHE to a folder for downloaded weights")]
     NoCacheFolder,

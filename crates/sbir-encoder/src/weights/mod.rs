@@ -7,7 +7,6 @@
 //! [`fetch::fetch`] gets ImageNet weights. Nothing here knows of tensors that compute.
 
 mod architecture;
-mod atomic;
 mod error;
 pub mod fetch;
 mod mapping;

@@ -10,7 +10,9 @@ use std::path::Path;
 use super::error::shown;
 use super::tensor::contiguous_strides;
 use super::write::{TensorValues, little_endian, validate};
-use super::{Error, atomic};
+use sbir_files::write_atomically;
+
+use super::Error;
 
 /// Where values begin: at multiples of this, as PyTorch writes them.
 const ALIGNMENT: u64 = 64;
@@ -54,7 +56,7 @@ pub fn save_pth(path: &Path, tensors: &[TensorValues]) -> Result<(), Error> {
             detail: format!("{total} bytes are more than a .pth of 4 GiB; write safetensors"),
         });
     }
-    atomic::write(path, |writer| write_zip(writer, &entries, end))
+    Ok(write_atomically(path, |writer| write_zip(writer, &entries, end))?)
 }
 
 enum Content<'a> {

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
 
+use sbir_files::write_atomically;
 use serde::Serialize;
 
+use super::Error;
 use super::error::shown;
 use super::tensor::contiguous_strides;
-use super::{Error, atomic};
 
 /// A tensor to be written.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,7 +134,7 @@ pub fn save_safetensors(
         key: "the header".to_owned(),
         detail,
     })?;
-    atomic::write(path, |writer| {
+    Ok(write_atomically(path, |writer| {
         writer.write_all(&(header.len() as u64).to_le_bytes())?;
         writer.write_all(&header)?;
         for tensor in tensors {
@@ -147,7 +148,7 @@ pub fn save_safetensors(
             }
         }
         io::Result::Ok(())
-    })
+    })?)
 }
 
 /// The JSON header, padded with spaces so that the values begin at a multiple of eight bytes.

@@ -59,7 +59,8 @@ static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         TensorValues::new("stages.0.blocks.0.conv_dw.weight", [2, 1, 7, 7], vec![0.5; 98]),
         TensorValues::new("b", [3], vec![1.0; 3]),
     ];
-    save_safetensors(&path, &tensors, &BTreeMap::from([("a".into(), "b".into())])).unwrap();
+    let metadata = BTreeMap::from([("a".into(), "b".into())]);
+    save_safetensors(&path, &tensors, &metadata, Stored::F32).unwrap();
     seeds.push(fs_err::read(&path).unwrap());
     save_pth(&path, &tensors).unwrap();
     seeds.push(fs_err::read(&path).unwrap());

@@ -76,8 +76,8 @@ fn innermost(error: &io::Error) -> String {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("numbers.txt");
 /// use std::io::Write;
-/// sbir_eval::atomic::write_atomically(&path, |out| writeln!(out, "1 2 3"))?;
-/// # Ok::<(), sbir_eval::atomic::WriteError>(())
+/// sbir_files::write_atomically(&path, |out| writeln!(out, "1 2 3"))?;
+/// # Ok::<(), sbir_files::WriteError>(())
 /// ```
 pub fn write_atomically<T>(
     path: &Path,
