@@ -17,11 +17,11 @@ pub(super) unsafe fn block_sums(
     group: &QueryCodes,
     sums: &mut [[i32; BLOCK]; GROUP],
 ) {
-    for place in 0..group.count {
+    for (place, sums) in sums.iter_mut().enumerate().take(group.count) {
         // Half a block at a time: four sums, and what they need, fit the sixteen registers.
         for half in 0..2 {
             // SAFETY: the same promises.
-            unsafe { half_sums(codes, group, place, half, &mut sums[place]) };
+            unsafe { half_sums(codes, group, place, half, sums) };
         }
     }
 }
