@@ -33,6 +33,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "made once")]
 pub(crate) enum Command {
     Train(TrainArgs),
     Eval(EvalArgs),

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &GalleryArgs) -> Result<(), Failure> {
             let before = gallery.stats()?.bytes;
             gallery.compact()?;
             let after = gallery.stats()?.bytes;
-            output::line(&format!("{} bytes before, {} after", before, after))
+            output::line(&format!("{before} bytes before, {after} after"))
         }
         GalleryCommand::Export { out } => {
             let names = out.with_extension("jsonl");
