@@ -8,7 +8,20 @@ use crate::util::Dir;
 #[test]
 fn every_command_has_short_and_long_help() {
     let dir = Dir::new();
-    for command in ["train", "eval", "embed", "convert", "doctor", "completions", "man"] {
+    let commands = [
+        "train",
+        "eval",
+        "embed",
+        "convert",
+        "index",
+        "search",
+        "gallery",
+        "sketchify",
+        "doctor",
+        "completions",
+        "man",
+    ];
+    for command in commands {
         let short = dir.run(&[command, "-h"]).ok();
         let long = dir.run(&[command, "--help"]).ok();
         assert!(short.contains("Usage: sbir") && long.len() >= short.len(), "{command}");

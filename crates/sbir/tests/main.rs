@@ -7,6 +7,7 @@ mod bad_input;
 mod convert;
 mod embed;
 mod evaluate;
+mod find;
 mod help;
 mod real_data;
 mod resume;

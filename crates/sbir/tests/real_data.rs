@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::util::Dir;
 
 /// A folder of the data at hand; `None`, said on standard error, where it is missing.
-fn data(name: &str) -> Option<PathBuf> {
+pub(crate) fn data(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SBIR_DATA").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
         PathBuf::from,
