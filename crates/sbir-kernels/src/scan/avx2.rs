@@ -58,14 +58,12 @@ pub(super) fn reaching(
     let fixed = _mm256_set1_ps(bound.fixed);
     let norm = _mm256_set1_ps(bound.norm);
     let threshold = _mm256_set1_ps(threshold);
-    // SAFETY: arrays of numbers as registers of them, of equal sizes.
-    let (sums, scales, errors): ([__m256i; PARTS], [__m256; PARTS], [__m256; PARTS]) = unsafe {
-        (
-            transmute::<[i32; 64], [__m256i; 8]>(*sums),
-            transmute::<[f32; 64], [__m256; 8]>(*scales),
-            transmute::<[f32; 64], [__m256; 8]>(*errors),
-        )
-    };
+    // SAFETY: an array of numbers as registers of them, of equal sizes.
+    let sums: [__m256i; PARTS] = unsafe { transmute(*sums) };
+    // SAFETY: as above.
+    let scales: [__m256; PARTS] = unsafe { transmute(*scales) };
+    // SAFETY: as above.
+    let errors: [__m256; PARTS] = unsafe { transmute(*errors) };
     let mut mask = 0;
     for part in 0..PARTS {
         let middle =
@@ -85,13 +83,10 @@ pub(super) fn score(query: &PaddedQuery, halves: &[u16]) -> f32 {
     let tail = tail(rest);
     let mut sums = [_mm256_setzero_ps(); 4];
     for (query, halves) in queries.iter().zip(whole.iter().chain(&tail)) {
-        // SAFETY: arrays of numbers as registers of them, of equal sizes.
-        let (query, halves): ([__m256; 4], [__m128i; 4]) = unsafe {
-            (
-                transmute::<[f32; 32], [__m256; 4]>(*query),
-                transmute::<[u16; 32], [__m128i; 4]>(*halves),
-            )
-        };
+        // SAFETY: an array of numbers as registers of them, of equal sizes.
+        let query: [__m256; 4] = unsafe { transmute(*query) };
+        // SAFETY: as above.
+        let halves: [__m128i; 4] = unsafe { transmute(*halves) };
         for ((sum, query), halves) in sums.iter_mut().zip(query).zip(halves) {
             *sum = _mm256_add_ps(*sum, _mm256_mul_ps(query, _mm256_cvtph_ps(halves)));
         }

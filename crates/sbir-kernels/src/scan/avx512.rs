@@ -63,14 +63,12 @@ pub(super) fn reaching(
     let fixed = _mm512_set1_ps(bound.fixed);
     let norm = _mm512_set1_ps(bound.norm);
     let threshold = _mm512_set1_ps(threshold);
-    // SAFETY: arrays of numbers as registers of them, of equal sizes.
-    let (sums, scales, errors): ([__m512i; PARTS], [__m512; PARTS], [__m512; PARTS]) = unsafe {
-        (
-            transmute::<[i32; 64], [__m512i; 4]>(*sums),
-            transmute::<[f32; 64], [__m512; 4]>(*scales),
-            transmute::<[f32; 64], [__m512; 4]>(*errors),
-        )
-    };
+    // SAFETY: an array of numbers as registers of them, of equal sizes.
+    let sums: [__m512i; PARTS] = unsafe { transmute(*sums) };
+    // SAFETY: as above.
+    let scales: [__m512; PARTS] = unsafe { transmute(*scales) };
+    // SAFETY: as above.
+    let errors: [__m512; PARTS] = unsafe { transmute(*errors) };
     let mut mask = 0;
     for part in 0..PARTS {
         let middle =
@@ -90,13 +88,10 @@ pub(super) fn score(query: &PaddedQuery, halves: &[u16]) -> f32 {
     let tail = tail(rest);
     let mut sums = [_mm512_setzero_ps(); 2];
     for (query, halves) in queries.iter().zip(whole.iter().chain(&tail)) {
-        // SAFETY: arrays of numbers as registers of them, of equal sizes.
-        let (query, halves): ([__m512; 2], [__m256i; 2]) = unsafe {
-            (
-                transmute::<[f32; 32], [__m512; 2]>(*query),
-                transmute::<[u16; 32], [__m256i; 2]>(*halves),
-            )
-        };
+        // SAFETY: an array of numbers as registers of them, of equal sizes.
+        let query: [__m512; 2] = unsafe { transmute(*query) };
+        // SAFETY: as above.
+        let halves: [__m256i; 2] = unsafe { transmute(*halves) };
         for ((sum, query), halves) in sums.iter_mut().zip(query).zip(halves) {
             *sum = _mm512_add_ps(*sum, _mm512_mul_ps(query, _mm512_cvtph_ps(halves)));
         }
