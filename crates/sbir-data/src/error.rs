@@ -232,6 +232,12 @@ pub enum Error {
         /// The decoder's words, in one line.
         problem: String,
     },
+    /// A picture could not be written as a JPEG.
+    #[error("the picture cannot be written as a JPEG ({problem})")]
+    Encode {
+        /// The encoder's words, in one line.
+        problem: String,
+    },
     /// Pixels that do not fit the size given with them.
     #[error("{width}x{height} pixels need {expected} bytes, found {found}")]
     PixelCount {

@@ -13,6 +13,7 @@ mod loader;
 mod pairs;
 mod split;
 mod transform;
+mod upright;
 
 pub use batch::{
     Batch, ImageBatch, ImageBatches, TrainingBatches, image_batches, training_batches,
@@ -25,3 +26,4 @@ pub use split::{SplitMix64, epoch_order, hold_out};
 pub use transform::{
     Alpha, Filter, MAX_FILE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, Orientation, Transform,
 };
+pub use upright::{Upright, thumbnail};

@@ -17,7 +17,7 @@ pub const MAX_IMAGE_PIXELS: u64 = 100_000_000;
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 /// The most memory that the decoded pixels, and the decoder's own buffers, may take, in bytes.
-const MAX_ALLOCATION: u64 = 512 << 20;
+pub(super) const MAX_ALLOCATION: u64 = 512 << 20;
 
 /// The channels of decoded pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Decoded {
 }
 
 /// Reads a file of at most [`MAX_FILE_BYTES`] whole.
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     // Asked before opening, which would wait on a pipe.
     let metadata = fs_err::metadata(path)?;
     if !metadata.is_file() {
@@ -202,7 +202,7 @@ fn limits() -> Limits {
     limits
 }
 
-fn check_size(name: &Path, width: u32, height: u32) -> Result<()> {
+pub(super) fn check_size(name: &Path, width: u32, height: u32) -> Result<()> {
     let limit = if width == 0 || height == 0 {
         "no side may be 0"
     } else if width > MAX_IMAGE_SIDE || height > MAX_IMAGE_SIDE {
@@ -246,7 +246,7 @@ fn eight_bit(color: ColorType, values: Vec<u8>) -> Option<(Layout, Vec<u8>)> {
     Some((layout, data))
 }
 
-fn turned(decoded: Decoded, orientation: ExifOrientation) -> Option<Decoded> {
+pub(super) fn turned(decoded: Decoded, orientation: ExifOrientation) -> Option<Decoded> {
     let Decoded { width, height, layout, data, nearest, keyed } = decoded;
     let (width, height) = (width as u32, height as u32);
     let mut image = match layout {
@@ -297,7 +297,7 @@ impl PngHeader {
 
 /// Whether a JPEG reaches its end-of-image marker (T.81, B.1.1): segments with a length up to a scan, then coded data
 /// in which 0xFF is followed by 0 or a restart marker, and so on.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
+pub(super) fn jpeg_is_whole(bytes: &[u8]) -> bool {
     let mut rest = &bytes[2.min(bytes.len())..];
     loop {
         // To the next marker: in coded data past stuffed bytes and restarts, else a fill byte at most.

@@ -2,6 +2,7 @@
 
 mod decode;
 mod normalise;
+mod reduced;
 mod resize;
 
 use std::fmt;
@@ -12,9 +13,11 @@ use image::metadata::Orientation as ExifOrientation;
 use sbir_sketch::LineStyle;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use decode::read_file;
 use decode::{Decoded, Layout};
 pub use decode::{MAX_FILE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE};
 use normalise::Lookup;
+pub(crate) use reduced::{decode_upright, resize_rgb};
 
 use crate::error::{Error, Result};
 use crate::pairs::SketchSource;

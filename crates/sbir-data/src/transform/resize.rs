@@ -107,26 +107,49 @@ pub(super) fn convolve<const C: usize>(
     side: usize,
     filter: Filter,
 ) -> Vec<u8> {
-    let [width, height] = size;
+    passes::<C>(pixels, size, [side; 2], columns_first(size, side), filter)
+}
+
+/// Resizes to any size, rows first.
+///
+/// # Shapes
+/// - `pixels`: `[height, width, C]` with `size` = `[width, height]`, neither 0
+/// - output: `[to[1], to[0], C]`
+pub(super) fn convolve_to<const C: usize>(
+    pixels: &[u8],
+    size: [usize; 2],
+    to: [usize; 2],
+    filter: Filter,
+) -> Vec<u8> {
+    passes::<C>(pixels, size, to, false, filter)
+}
+
+fn passes<const C: usize>(
+    pixels: &[u8],
+    [width, height]: [usize; 2],
+    [to_width, to_height]: [usize; 2],
+    columns_first: bool,
+    filter: Filter,
+) -> Vec<u8> {
     debug_assert_eq!(pixels.len(), width * height * C);
     let rows = |pixels: Cow<'_, [u8]>| {
-        if width == side {
+        if width == to_width {
             return pixels.into_owned();
         }
-        resize_rows::<C>(&pixels, width, &Weights::new(width, side, filter))
+        resize_rows::<C>(&pixels, width, &Weights::new(width, to_width, filter))
     };
     let columns = |pixels: Cow<'_, [u8]>, width: usize| {
-        if height == side {
+        if height == to_height {
             return pixels.into_owned();
         }
-        resize_columns(&pixels, width * C, &Weights::new(height, side, filter))
+        resize_columns(&pixels, width * C, &Weights::new(height, to_height, filter))
     };
-    if columns_first(size, side) {
+    if columns_first {
         rows(columns(pixels.into(), width).into())
-    } else if width == side {
-        columns(pixels.into(), side)
+    } else if width == to_width {
+        columns(pixels.into(), to_width)
     } else {
-        columns(rows(pixels.into()).into(), side)
+        columns(rows(pixels.into()).into(), to_width)
     }
 }
 

@@ -1,0 +1,39 @@
+//! The gallery of embedded photos: what a folder of pictures becomes so that a drawing finds them.
+//!
+//! - [`VectorStore`] is what every store of vectors can do; [`Gallery`] is the local one, a SQLite file that is the
+//!   truth, with derived files beside it that may be deleted at any time.
+//! - [`index()`] brings folders into a gallery: recursive, incremental, safe to kill.
+//! - [`Embedder`] is what turns pictures into vectors. This crate knows no encoder.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let embedder: Box<dyn sbir_gallery::Embedder> = unimplemented!();
+//! use sbir_gallery::{Gallery, IndexOptions, NoProgress, SearchOptions, Space, index};
+//!
+//! let gallery = Gallery::open_or_create(&sbir_gallery::default_path()?)?;
+//! index(&gallery, &["Pictures".into()], &*embedder, &IndexOptions::default(), &NoProgress)?;
+//! let query = vec![0.0; embedder.dimension()];
+//! for hit in gallery.search(&query, &SearchOptions::default())?.items {
+//!     println!("{:.3} {}", hit.score, hit.photo.display());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod embedder;
+mod error;
+mod gallery;
+mod index;
+mod store;
+
+pub use embedder::{EmbedError, Embedder};
+pub use error::{Error, Result};
+pub use gallery::{
+    Gallery, GalleryInfo, ImportReport, OpenedPhoto, RootInfo, Verification, default_path,
+};
+pub use index::{Failure, IndexOptions, NoProgress, Phase, Progress, Snapshot, Summary, index};
+pub use sbir_data::Upright;
+pub use store::{
+    Cursor, Hit, Hits, Page, Photo, PhotoId, Record, RelPath, SearchOptions, Selector, Space,
+    Stats, VectorStore,
+};

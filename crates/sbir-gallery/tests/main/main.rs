@@ -1,0 +1,2 @@
+//! Behaviour of the whole crate.
+#![allow(clippy::unwrap_used)]
