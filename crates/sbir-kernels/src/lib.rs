@@ -2,3 +2,6 @@
 //!
 //! All unsafe code of the workspace is in this crate.
 #![allow(unsafe_code)]
+
+pub mod map;
+pub mod scan;

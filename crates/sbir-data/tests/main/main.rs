@@ -10,3 +10,4 @@ mod fscoco;
 mod parity;
 mod pictures;
 mod real;
+mod upright;

@@ -1,12 +1,22 @@
 //! From folders of photos to a gallery.
+//!
+//! Three stages run at once, with bounded queues between them: one thread walks the folders beside the rows
+//! ([`walk`]), some read, recognise and decode files ([`content`]), and the caller's thread embeds and writes ([`run`]).
+
+mod content;
+mod listing;
+mod rows;
+mod run;
+mod target;
+mod walk;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::embedder::Embedder;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gallery::Gallery;
 
 /// How an index run goes.
@@ -20,13 +30,22 @@ pub struct IndexOptions {
     pub batch: usize,
     /// How many threads decode; 0 is one a core.
     pub threads: usize,
+    /// How long photos may wait to be written after they were embedded: what a kill can cost.
+    pub write_every: Duration,
     /// Set to true by the caller to stop: what is done so far is kept.
     pub cancel: Option<Arc<AtomicBool>>,
 }
 
 impl Default for IndexOptions {
     fn default() -> Self {
-        Self { prune: false, rehash: false, batch: 16, threads: 0, cancel: None }
+        Self {
+            prune: false,
+            rehash: false,
+            batch: 16,
+            threads: 0,
+            write_every: Duration::from_secs(1),
+            cancel: None,
+        }
     }
 }
 
@@ -152,6 +171,41 @@ pub fn index(
     options: &IndexOptions,
     progress: &dyn Progress,
 ) -> Result<Summary> {
-    let _ = (gallery, dirs, embedder, options, progress);
-    todo!()
+    run::Run::begin(gallery, dirs, embedder, options, progress)?.finish()
+}
+
+/// What the stages tell each other without waiting.
+#[derive(Debug, Default)]
+struct Counters {
+    unchanged: AtomicU64,
+    unsupported: AtomicU64,
+    links: AtomicU64,
+    /// The run ends early.
+    stop: AtomicBool,
+    cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Counters {
+    fn cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed))
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.cancelled()
+    }
+}
+
+/// What the caller's thread is told.
+enum Message {
+    Content(Box<content::Content>),
+    Failed(Failure),
+    /// A folder was walked to its end; these rows' files were not met.
+    Walked {
+        target: usize,
+        gone: Vec<i64>,
+    },
+    /// The photos are counted.
+    Counted(u64),
+    /// The run cannot go on.
+    Ended(Error),
 }

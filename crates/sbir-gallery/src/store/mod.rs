@@ -4,6 +4,7 @@ mod path;
 mod types;
 
 pub use path::RelPath;
+pub(crate) use path::{bytes_to_path, escaped, name_bytes, path_to_bytes};
 pub use types::{
     Cursor, Hit, Hits, Page, Photo, PhotoId, Record, SearchOptions, Selector, Space, Stats,
 };

@@ -1,0 +1,138 @@
+//! From a file to pixels, or to content that the gallery knows.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use crossbeam_channel::{Receiver, Sender};
+use sbir_data::{MAX_FILE_BYTES, Upright};
+use sha2::{Digest as _, Sha256};
+
+use super::target::is_present;
+use super::walk::Job;
+use super::{Counters, Failure, Message};
+use crate::error::{Error, Result};
+use crate::gallery::{Gallery, Known, mtime_ns};
+
+/// A file that was read.
+pub(super) struct Content {
+    pub(super) job: Job,
+    pub(super) size: u64,
+    pub(super) mtime_ns: i64,
+    pub(super) hash: [u8; 32],
+    pub(super) found: Found,
+}
+
+pub(super) enum Found {
+    /// The row at this path has this content.
+    Same { id: i64 },
+    /// Another row has it; `moved` if that row's file is gone from where it was.
+    Elsewhere { known: Box<Known>, moved: bool },
+    /// Nobody has; this is what it shows.
+    New(Upright),
+}
+
+/// Reads files until there are no more.
+pub(super) struct Reader<'a> {
+    pub(super) gallery: &'a Gallery,
+    pub(super) counters: &'a Counters,
+    pub(super) dimension: usize,
+    /// The short side that is enough, in pixels.
+    pub(super) short_side: u32,
+    pub(super) jobs: Receiver<Job>,
+    pub(super) messages: Sender<Message>,
+}
+
+impl Reader<'_> {
+    pub(super) fn run(&self) {
+        for job in &self.jobs {
+            if self.counters.stopped() {
+                return;
+            }
+            let place = job.target.root.join(job.path.to_path());
+            // A decoder that panics costs its file, not the run.
+            let result = catch_unwind(AssertUnwindSafe(|| self.read(job, &place)));
+            let message = match result {
+                Ok(Ok(content)) => Message::Content(Box::new(content)),
+                Ok(Err(Problem::File(message))) => {
+                    Message::Failed(Failure { path: place, message })
+                }
+                Ok(Err(Problem::Gallery(error))) => Message::Ended(error),
+                Err(_) => {
+                    let message = format!(
+                        "{}: reading it failed unexpectedly; please report this with the file",
+                        place.display()
+                    );
+                    Message::Failed(Failure { path: place, message })
+                }
+            };
+            if self.messages.send(message).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn read(&self, job: Job, place: &Path) -> Result<Content, Problem> {
+        let unreadable =
+            |error: std::io::Error| Problem::File(format!("{}: {error}", place.display()));
+        let file = job.target.folder.open_file(&job.path).map_err(unreadable)?;
+        // Before reading: a file that is written meanwhile has another time at the next run.
+        let metadata = file.metadata().map_err(unreadable)?;
+        let bytes = read_bounded(file, metadata.len(), place)?;
+        let hash: [u8; 32] = Sha256::digest(&bytes).into();
+        let known = self.known(&hash).map_err(Problem::Gallery)?;
+        let found = self.recognise(&job, known);
+        let found = match found {
+            Some(found) => found,
+            None => Found::New(
+                Upright::decode(place, &bytes, Some(self.short_side))
+                    .map_err(|error| Problem::File(error.to_string()))?,
+            ),
+        };
+        let (size, mtime_ns) = (bytes.len() as u64, mtime_ns(&metadata));
+        Ok(Content { job, size, mtime_ns, hash, found })
+    }
+
+    fn known(&self, hash: &[u8; 32]) -> Result<Vec<Known>> {
+        self.gallery.known(hash, self.dimension)
+    }
+
+    fn recognise(&self, job: &Job, known: Vec<Known>) -> Option<Found> {
+        if let Some(same) = known.iter().find(|known| Some(known.photo.id.0) == job.row) {
+            return Some(Found::Same { id: same.photo.id.0 });
+        }
+        // Where the gallery knows a photo here already, its row takes the content.
+        let gone = |known: &Known| {
+            job.row.is_none()
+                && is_present(&known.photo.root)
+                && fs_err::symlink_metadata(known.photo.location())
+                    .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        };
+        let moved = known.iter().position(gone);
+        let known = known.into_iter().nth(moved.unwrap_or(0))?;
+        Some(Found::Elsewhere { known: Box::new(known), moved: moved.is_some() })
+    }
+}
+
+enum Problem {
+    File(String),
+    Gallery(Error),
+}
+
+fn read_bounded(file: File, length: u64, place: &Path) -> Result<Vec<u8>, Problem> {
+    let too_large = || {
+        Problem::File(format!(
+            "{}: larger than the {MAX_FILE_BYTES} bytes that are read; use a smaller file",
+            place.display()
+        ))
+    };
+    if length > MAX_FILE_BYTES {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(length as usize + 1);
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Problem::File(format!("{}: {error}", place.display())))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES { Err(too_large()) } else { Ok(bytes) }
+}

@@ -1,0 +1,5 @@
+//! Behaviour of the whole crate.
+#![allow(clippy::unwrap_used)]
+
+mod map;
+mod scan;
