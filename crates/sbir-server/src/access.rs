@@ -8,7 +8,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
@@ -152,7 +152,7 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
 fn check(app: &App, request: &Request) -> Result<Option<Response>, (&'static str, Problem)> {
     let access = &app.access;
     let headers = request.headers();
-    let local = request.extensions().get::<ConnectInfo<LocalAddress>>().map(|info| info.0.0.ip());
+    let local = request.extensions().get::<LocalAddress>().map(|local| local.0.ip());
 
     let mut hosts = headers.get_all(HOST).iter();
     let host = match (hosts.next().and_then(|host| host.to_str().ok()), hosts.next()) {

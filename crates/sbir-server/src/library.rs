@@ -51,6 +51,12 @@ pub trait Library: Send + Sync {
     /// If there is no such photo, or its file is gone or not what it was.
     fn open_photo(&self, id: PhotoId) -> Result<OpenedPhoto>;
 
+    /// Makes the first search as fast as the others.
+    ///
+    /// # Errors
+    /// If the gallery cannot be read.
+    fn settle(&self) -> Result<()>;
+
     /// Brings the gallery up to date with folders.
     ///
     /// # Errors
@@ -74,7 +80,7 @@ impl Library for Gallery {
     }
 
     fn roots(&self) -> Result<Vec<RootInfo>> {
-        Ok(self.info()?.roots)
+        Gallery::roots(self)
     }
 
     fn search(&self, query: &[f32], options: &SearchOptions) -> Result<Hits> {
@@ -96,6 +102,10 @@ impl Library for Gallery {
 
     fn open_photo(&self, id: PhotoId) -> Result<OpenedPhoto> {
         Gallery::open_photo(self, id)
+    }
+
+    fn settle(&self) -> Result<()> {
+        Gallery::settle(self)
     }
 
     fn index(
