@@ -4,7 +4,7 @@
  *
  * @typedef {import("./api.js").Photo} Photo
  * @typedef {Photo & {rank?: number, score?: number}} Item
- * @typedef {{li: HTMLLIElement, tile: HTMLButtonElement, score: HTMLElement}} Entry
+ * @typedef {{li: HTMLLIElement, tile: HTMLButtonElement, rank: HTMLElement, between: HTMLElement, score: HTMLElement}} Entry
  */
 
 import { thumbnail } from "./api.js";
@@ -68,13 +68,12 @@ export class Grid {
     this.items.forEach((item, index) => {
       const entry = this.#tiles.get(item.id) ?? this.#make(item);
       tiles.set(item.id, entry);
-      const { li, tile, score } = entry;
+      const { li, tile, rank, between, score } = entry;
+      // What is read out is what is seen, with the rank before it and a word between.
       const scored = item.score !== undefined;
+      rank.textContent = scored ? `${item.rank ?? index + 1}. ` : "";
+      between.textContent = scored ? ", similarity " : "";
       score.textContent = scored ? similarity(item.score ?? 0) : "";
-      tile.setAttribute(
-        "aria-label",
-        scored ? `${item.rank ?? index + 1}. ${item.name}, similarity ${score.textContent}` : item.name,
-      );
       tile.classList.toggle("true", item.id === outlined);
       if (this.list.children[index] !== li) this.list.insertBefore(li, this.list.children[index] ?? null);
     });
@@ -144,11 +143,13 @@ export class Grid {
       if (!frame.querySelector(".tile-gone")) frame.append(el("span", { class: "tile-gone" }, "Cannot be shown"));
     });
     image.src = thumbnail(item);
+    const rank = el("span", { class: "visually-hidden" });
+    const between = el("span", { class: "visually-hidden" });
     const score = el("span", { class: "tile-score" });
     const name = el("span", { class: "tile-name" }, item.name);
     const tile = el("button", { type: "button", class: "tile", title: item.path }, frame);
-    tile.append(el("span", { class: "tile-words", "aria-hidden": "true" }, name, score));
-    return { li: el("li", {}, tile), tile, score };
+    tile.append(el("span", { class: "tile-words" }, rank, name, between, score));
+    return { li: el("li", {}, tile), tile, rank, between, score };
   }
 
   /** @param {Map<string, DOMRect>} before */
