@@ -8,7 +8,7 @@
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let embedder: Box<dyn sbir_gallery::Embedder> = unimplemented!();
-//! use sbir_gallery::{Gallery, IndexOptions, NoProgress, SearchOptions, Space, index};
+//! use sbir_gallery::{Gallery, IndexOptions, NoProgress, SearchOptions, VectorStore as _, index};
 //!
 //! let gallery = Gallery::open_or_create(&sbir_gallery::default_path()?)?;
 //! index(&gallery, &["Pictures".into()], &*embedder, &IndexOptions::default(), &NoProgress)?;

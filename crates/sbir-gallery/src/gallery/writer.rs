@@ -294,7 +294,7 @@ pub(super) fn known(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {}, photo.id, vector, checksum FROM photo
          JOIN root ON root.id = photo.root JOIN embedding ON embedding.id = photo.id
-         WHERE hash = ?1 ORDER BY photo.id LIMIT 16",
+         WHERE hash = ?1 ORDER BY photo.id LIMIT 4",
         sql::PHOTO
     ))?;
     let rows = statement.query_map([hash], |row| {

@@ -105,9 +105,9 @@ impl Reader<'_> {
         // Where the gallery knows a photo here already, its row takes the content.
         let gone = |known: &Known| {
             job.row.is_none()
-                && is_present(&known.photo.root)
                 && fs_err::symlink_metadata(known.photo.location())
                     .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+                && is_present(&known.photo.root)
         };
         let moved = known.iter().position(gone);
         let known = known.into_iter().nth(moved.unwrap_or(0))?;

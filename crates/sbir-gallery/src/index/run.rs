@@ -267,7 +267,7 @@ impl<'a> Run<'a> {
         self.photos.clear();
         for (content, vector) in self.contents.drain(..).zip(vectors.chunks_exact(dimension)) {
             let norm = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
-            if !((norm - 1.0).abs() < 1e-2) {
+            if norm.is_nan() || (norm - 1.0).abs() > 1e-2 {
                 return Err(Error::BadEmbedding {
                     expected: "a vector of unit length".into(),
                     found: format!("one of length {norm}"),

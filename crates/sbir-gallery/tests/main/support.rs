@@ -44,8 +44,8 @@ impl Colours {
 
 pub(crate) fn vector(photo: &Upright) -> Vec<f32> {
     let (width, height) = (photo.width as usize, photo.height as usize);
-    let mut sums = vec![0.0_f32; DIMENSION];
-    let mut counts = vec![1e-9_f32; DIMENSION];
+    let mut sums = [0.0_f32; DIMENSION];
+    let mut counts = [1e-9_f32; DIMENSION];
     for (place, pixel) in photo.pixels.as_chunks::<3>().0.iter().enumerate() {
         let cell = place / width * 4 / height * 4 + place % width * 4 / width;
         for (channel, value) in pixel.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! The scan with AVX-512 and VNNI.
 
 use std::arch::x86_64::*;
+use std::mem::transmute;
 
 use super::exact::{LANES, PaddedQuery, reduced, tail};
 use super::quantise::{Bound, QueryCodes};
@@ -9,70 +10,49 @@ use super::{BLOCK, GROUP};
 /// Registers of sixteen vectors in a block.
 const PARTS: usize = BLOCK / 16;
 
-/// # Safety
-/// The processor has AVX-512F and VNNI; `codes` has `group.steps * BLOCK * 4` bytes.
+/// To be called on processors with AVX-512F, BW and VNNI only.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) unsafe fn block_sums(
-    codes: &[u8],
-    group: &QueryCodes,
-    sums: &mut [[i32; BLOCK]; GROUP],
-) {
-    // SAFETY: the same promises; the words are `[steps, count]`, and the number of queries is the one of the function.
-    unsafe {
-        match group.count {
-            1 => block_sums_of::<1>(codes, group, sums),
-            2 => block_sums_of::<2>(codes, group, sums),
-            3 => block_sums_of::<3>(codes, group, sums),
-            4 => block_sums_of::<4>(codes, group, sums),
-            5 => block_sums_of::<5>(codes, group, sums),
-            _ => block_sums_of::<6>(codes, group, sums),
-        }
+pub(super) fn block_sums(codes: &[u8], group: &QueryCodes, sums: &mut [[i32; BLOCK]; GROUP]) {
+    match group.count {
+        1 => block_sums_of::<1>(codes, group, sums),
+        2 => block_sums_of::<2>(codes, group, sums),
+        3 => block_sums_of::<3>(codes, group, sums),
+        4 => block_sums_of::<4>(codes, group, sums),
+        5 => block_sums_of::<5>(codes, group, sums),
+        _ => block_sums_of::<6>(codes, group, sums),
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn block_sums_of<const Q: usize>(
+fn block_sums_of<const Q: usize>(
     codes: &[u8],
     group: &QueryCodes,
     sums: &mut [[i32; BLOCK]; GROUP],
 ) {
-    assert!(Q <= GROUP && group.words.len() == group.steps * Q);
     let mut totals = [[_mm512_setzero_si512(); PARTS]; Q];
-    let mut code = codes.as_ptr();
-    let mut word = group.words.as_ptr();
-    for _ in 0..group.steps {
-        // SAFETY: a step has PARTS registers of codes and Q words, and both slices hold `steps` of them.
-        unsafe {
-            let parts: [__m512i; PARTS] =
-                std::array::from_fn(|part| _mm512_loadu_si512(code.add(part * 64).cast()));
-            for (query, totals) in totals.iter_mut().enumerate() {
-                let query = _mm512_set1_epi32(*word.add(query));
-                for (total, part) in totals.iter_mut().zip(parts) {
-                    *total = _mm512_dpbusd_epi32(*total, part, query);
-                }
+    let (steps, _) = codes.as_chunks::<{ BLOCK * 4 }>();
+    let (words, _) = group.words.as_chunks::<Q>();
+    for (codes, words) in steps.iter().zip(words) {
+        // SAFETY: any bytes are integers, and the sizes are equal.
+        let parts: [__m512i; PARTS] = unsafe { transmute(*codes) };
+        for (totals, word) in totals.iter_mut().zip(words) {
+            let query = _mm512_set1_epi32(*word);
+            for (total, part) in totals.iter_mut().zip(parts) {
+                *total = _mm512_dpbusd_epi32(*total, part, query);
             }
-            code = code.add(PARTS * 64);
-            word = word.add(Q);
         }
     }
-    for (query, totals) in totals.into_iter().enumerate() {
-        let offset = _mm512_set1_epi32(group.offsets[query]);
-        for (part, total) in totals.into_iter().enumerate() {
-            // SAFETY: sixteen of the BLOCK sums.
-            unsafe {
-                _mm512_storeu_si512(
-                    sums[query].as_mut_ptr().add(part * 16).cast(),
-                    _mm512_sub_epi32(total, offset),
-                );
-            }
-        }
+    for ((sums, totals), offset) in sums.iter_mut().zip(totals).zip(group.offsets) {
+        let offset = _mm512_set1_epi32(offset);
+        let whole = totals.map(|total| _mm512_sub_epi32(total, offset));
+        // SAFETY: registers are integers, and the sizes are equal.
+        *sums = unsafe { transmute::<[__m512i; PARTS], [i32; BLOCK]>(whole) };
     }
 }
 
-/// # Safety
-/// The processor has AVX-512F.
+/// To be called on processors with AVX-512F only.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn reaching(
+pub(super) fn reaching(
     sums: &[i32; BLOCK],
     scales: &[f32; BLOCK],
     errors: &[f32; BLOCK],
@@ -83,48 +63,39 @@ pub(super) unsafe fn reaching(
     let fixed = _mm512_set1_ps(bound.fixed);
     let norm = _mm512_set1_ps(bound.norm);
     let threshold = _mm512_set1_ps(threshold);
+    // SAFETY: an array of numbers as registers of them, of equal sizes.
+    let sums: [__m512i; PARTS] = unsafe { transmute(*sums) };
+    // SAFETY: as above.
+    let scales: [__m512; PARTS] = unsafe { transmute(*scales) };
+    // SAFETY: as above.
+    let errors: [__m512; PARTS] = unsafe { transmute(*errors) };
     let mut mask = 0;
     for part in 0..PARTS {
-        // SAFETY: sixteen of BLOCK values each.
-        let (sums, scales, errors) = unsafe {
-            (
-                _mm512_loadu_si512(sums.as_ptr().add(part * 16).cast()),
-                _mm512_loadu_ps(scales.as_ptr().add(part * 16)),
-                _mm512_loadu_ps(errors.as_ptr().add(part * 16)),
-            )
-        };
-        let middle = _mm512_mul_ps(_mm512_mul_ps(scale, scales), _mm512_cvtepi32_ps(sums));
-        let radius = _mm512_add_ps(fixed, _mm512_mul_ps(norm, errors));
+        let middle =
+            _mm512_mul_ps(_mm512_mul_ps(scale, scales[part]), _mm512_cvtepi32_ps(sums[part]));
+        let radius = _mm512_add_ps(fixed, _mm512_mul_ps(norm, errors[part]));
         let reaches = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(_mm512_add_ps(middle, radius), threshold);
         mask |= u64::from(reaches) << (part * 16);
     }
     mask
 }
 
-/// # Safety
-/// The processor has AVX-512F; `halves` is as long as the query.
+/// To be called on processors with AVX-512F only.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn score(query: &PaddedQuery, halves: &[u16]) -> f32 {
+pub(super) fn score(query: &PaddedQuery, halves: &[u16]) -> f32 {
     let (whole, rest) = halves.as_chunks::<LANES>();
     let (queries, _) = query.values.as_chunks::<LANES>();
     let tail = tail(rest);
     let mut sums = [_mm512_setzero_ps(); 2];
     for (query, halves) in queries.iter().zip(whole.iter().chain(&tail)) {
-        for (part, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: sixteen of LANES values each.
-            let (query, halves) = unsafe {
-                (
-                    _mm512_loadu_ps(query.as_ptr().add(part * 16)),
-                    _mm256_loadu_si256(halves.as_ptr().add(part * 16).cast()),
-                )
-            };
+        // SAFETY: an array of numbers as registers of them, of equal sizes.
+        let query: [__m512; 2] = unsafe { transmute(*query) };
+        // SAFETY: as above.
+        let halves: [__m256i; 2] = unsafe { transmute(*halves) };
+        for ((sum, query), halves) in sums.iter_mut().zip(query).zip(halves) {
             *sum = _mm512_add_ps(*sum, _mm512_mul_ps(query, _mm512_cvtph_ps(halves)));
         }
     }
-    let mut lanes = [0.0; LANES];
-    for (part, sum) in sums.into_iter().enumerate() {
-        // SAFETY: sixteen of LANES values.
-        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr().add(part * 16), sum) };
-    }
-    reduced(lanes)
+    // SAFETY: registers are numbers, and the sizes are equal.
+    reduced(unsafe { transmute::<[__m512; 2], [f32; LANES]>(sums) })
 }

@@ -148,8 +148,7 @@ impl Best {
     }
 
     pub(super) fn add(&mut self, found: Found) {
-        // Also keeps out what is no number.
-        if !(found.score >= self.wanted.min_score) {
+        if found.score.is_nan() || found.score < self.wanted.min_score {
             return;
         }
         if self.heap.len() < self.wanted.k {

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Times exact search beside FAISS's IndexFlatIP, on the same vectors with the same number of threads, and
+# compares what the two find.
+#
+#   PYTHON=python3 benchsuite/search.sh [rows] [dimension] > benchsuite/runs/<date>-search/raw.csv
+#
+# The Python needs faiss-cpu and numpy. ROUNDS (3) runs of each tool alternate, each a process of its own;
+# a run times 64 queries one by one, then together. Columns: tool, run, opening_s, single_ms (median),
+# together_ms (median), anonymous_mib, same (of the 640 best, how many are the peer's too).
+# The last tenth of the vectors, at most 10,000, are near-duplicates of each other.
+# Needs 8.5 GB on disk and 7 GB of memory for 1,000,000 x 768.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+rows="${1:-1000000}"
+dimension="${2:-768}"
+python="${PYTHON:-python3}"
+rounds="${ROUNDS:-3}"
+threads="${THREADS:-$(nproc)}"
+work="${WORK:-$(mktemp -d)}"
+mkdir -p "$work"
+[ -n "${WORK:-}" ] || trap 'rm -rf "$work"' EXIT
+
+cargo build --quiet --release --package sbir-gallery --example search_bench
+bench="${CARGO_TARGET_DIR:-target}/release/examples/search_bench"
+near=$((rows / 10 < 10000 ? rows / 10 : 10000))
+if [ ! -e "$work/vectors.npy" ]; then
+    "$bench" make "$work/gallery.sbir" "$rows" "$dimension" "$near"
+    "$bench" export "$work/gallery.sbir" "$work/vectors.npy"
+    "$python" benchsuite/search_peer.py queries "$work/vectors.npy" "$work/queries.npy"
+fi
+export RAYON_NUM_THREADS="$threads" OMP_NUM_THREADS="$threads" OPENBLAS_NUM_THREADS="$threads"
+for run in $(seq "$rounds"); do
+    "$bench" search "$work/gallery.sbir" "$work/queries.npy" 10 3 "$work/sbir-$run.json"
+    "$python" benchsuite/search_peer.py search "$work/vectors.npy" "$work/queries.npy" 10 3 "$work/faiss-$run.json"
+done
+"$python" benchsuite/search_peer.py report "$work" "$rounds"
