@@ -66,12 +66,13 @@ impl Gate {
         });
         match tokio::time::timeout(timeout, task).await {
             Ok(Ok(result)) => result,
-            Ok(Err(error)) if error.is_panic() => Err(Problem::internal("This request failed inside the server.")),
+            Ok(Err(error)) if error.is_panic() => {
+                Err(Problem::internal("This request failed inside the server."))
+            }
             Ok(Err(_)) => Err(Problem::busy()),
-            Err(_) => Err(Problem::new(
-                axum::http::StatusCode::GATEWAY_TIMEOUT,
-                "This took too long.",
-            )),
+            Err(_) => {
+                Err(Problem::new(axum::http::StatusCode::GATEWAY_TIMEOUT, "This took too long."))
+            }
         }
     }
 }
@@ -150,7 +151,7 @@ mod tests {
         has_started.await.unwrap();
         running.abort();
         // The next one comes in only once the first has heard of it.
-        gate.enter().await.unwrap();
+        let _place = gate.enter().await.unwrap();
         told.try_recv().unwrap();
     }
 }

@@ -4,6 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use axum::http::StatusCode;
+use image::ImageError;
 use sbir_data::Upright;
 use serde::Deserialize;
 
@@ -30,18 +31,14 @@ pub(crate) fn decode(
     side: usize,
     kind: Kind,
 ) -> Result<(Upright, Kind), Problem> {
-    let refused = |problem: String| Problem::unprocessable(format!("The picture: {problem}."));
-    let [width, height] = size(bytes).ok_or_else(|| {
-        let message = "This is no picture that can be read here: send JPEG, PNG, WebP, GIF, BMP or TIFF.";
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
-    })?;
+    let [width, height] = size(bytes)?;
     if u64::from(width) * u64::from(height) > most_pixels {
         return Err(Problem::too_large("Pixels", most_pixels));
     }
     let name = Path::new("upload");
     let picture = Upright::decode(name, bytes, Some(2 * side as u32)).map_err(|error| {
         let text = error.to_string();
-        refused(text.strip_prefix("upload: ").unwrap_or(&text).to_owned())
+        refused(text.strip_prefix("upload: ").unwrap_or(&text))
     })?;
     let kind = match kind {
         Kind::Auto if looks_drawn(&picture) => Kind::Drawing,
@@ -52,10 +49,23 @@ pub(crate) fn decode(
 }
 
 /// The size that a picture claims, from its header alone.
-fn size(bytes: &[u8]) -> Option<[u32; 2]> {
-    let reader = image::ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
-    reader.format()?;
-    reader.into_dimensions().ok().map(|(width, height)| [width, height])
+fn size(bytes: &[u8]) -> Result<[u32; 2], Problem> {
+    let unknown = || {
+        let message =
+            "This is no picture that can be read here: send JPEG, PNG, WebP, GIF, BMP or TIFF.";
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
+    };
+    let format = image::guess_format(bytes).map_err(|_| unknown())?;
+    match image::ImageReader::with_format(Cursor::new(bytes), format).into_dimensions() {
+        Ok((width, height)) => Ok([width, height]),
+        // A known format without a decoder here.
+        Err(ImageError::Unsupported(_)) => Err(unknown()),
+        Err(error) => Err(refused(&error.to_string())),
+    }
+}
+
+fn refused(problem: &str) -> Problem {
+    Problem::unprocessable(format!("The picture: {problem}."))
 }
 
 /// Whether a picture is mostly paper with few, mostly colourless marks on it: lines, not a photo on white.
