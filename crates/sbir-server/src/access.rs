@@ -9,7 +9,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE,
+};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -76,7 +78,9 @@ impl Access {
         let bare = name.trim_start_matches('[').trim_end_matches(']');
         match bare.parse::<IpAddr>() {
             Ok(ip) => Some(ip.to_canonical()) == local.map(|local| local.to_canonical()),
-            Err(_) => name == "localhost" && local.is_some_and(|local| local.to_canonical().is_loopback()),
+            Err(_) => {
+                name == "localhost" && local.is_some_and(|local| local.to_canonical().is_loopback())
+            }
         }
     }
 
@@ -84,9 +88,9 @@ impl Access {
         let Some(token) = &self.token else { return true };
         let bearer = headers.get_all(AUTHORIZATION).iter().any(|value| {
             let value = value.as_bytes();
-            value
-                .split_at_checked(7)
-                .is_some_and(|(kind, text)| kind.eq_ignore_ascii_case(b"bearer ") && token.is_token(text))
+            value.split_at_checked(7).is_some_and(|(kind, text)| {
+                kind.eq_ignore_ascii_case(b"bearer ") && token.is_token(text)
+            })
         });
         let cookie = || {
             headers.get_all(COOKIE).iter().any(|value| {
@@ -117,7 +121,11 @@ impl Access {
             token.session()
         );
         Some(
-            (StatusCode::SEE_OTHER, [(LOCATION, "/"), (CACHE_CONTROL, "no-store")], [(SET_COOKIE, cookie)])
+            (
+                StatusCode::SEE_OTHER,
+                [(LOCATION, "/"), (CACHE_CONTROL, "no-store")],
+                [(SET_COOKIE, cookie)],
+            )
                 .into_response(),
         )
     }
@@ -125,7 +133,11 @@ impl Access {
 
 /// Parts `name[:port]`, where the name is a host's: letters, digits, `-`, `.`, or an IPv6 address in brackets.
 fn split_host(host: &str) -> Option<(&str, Option<u16>)> {
-    let end = if host.starts_with('[') { host.find(']')? + 1 } else { host.find(':').unwrap_or(host.len()) };
+    let end = if host.starts_with('[') {
+        host.find(']')? + 1
+    } else {
+        host.find(':').unwrap_or(host.len())
+    };
     let (name, rest) = host.split_at(end);
     let port = match rest.strip_prefix(':') {
         Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
@@ -249,13 +261,33 @@ mod tests {
     fn only_own_names_are_known() {
         let loopback: IpAddr = "127.0.0.1".parse().unwrap();
         let plain = access("127.0.0.1:8420", &["photos.home", "Proxy.example:443"]);
-        for host in ["localhost:8420", "LOCALHOST:8420", "127.0.0.1:8420", "photos.home", "photos.home:99", "proxy.example:443"] {
+        for host in [
+            "localhost:8420",
+            "LOCALHOST:8420",
+            "127.0.0.1:8420",
+            "photos.home",
+            "photos.home:99",
+            "proxy.example:443",
+        ] {
             assert!(plain.knows_host(host, Some(loopback)), "{host}");
         }
         for host in [
-            "", "localhost", "localhost:8421", "evil.example", "evil.example:8420", "127.0.0.2:8420", "0.0.0.0:8420",
-            "localhost:8420.evil.example", "localhost@evil.example:8420", "proxy.example", "proxy.example:8420",
-            "192.168.1.7:8420", "127.0.0.1:8420:1", "[::1]:8420", "localhost.:8420", "localhost:+8420",
+            "",
+            "localhost",
+            "localhost:8421",
+            "evil.example",
+            "evil.example:8420",
+            "127.0.0.2:8420",
+            "0.0.0.0:8420",
+            "localhost:8420.evil.example",
+            "localhost@evil.example:8420",
+            "proxy.example",
+            "proxy.example:8420",
+            "192.168.1.7:8420",
+            "127.0.0.1:8420:1",
+            "[::1]:8420",
+            "localhost.:8420",
+            "localhost:+8420",
         ] {
             assert!(!plain.knows_host(host, Some(loopback)), "{host}");
         }
@@ -279,9 +311,8 @@ mod tests {
     #[test]
     fn beyond_loopback_a_token_is_made() {
         let config = Config::default();
-        let token = |address: &str| {
-            Access::new(&config, address.parse().unwrap()).unwrap().token.is_some()
-        };
+        let token =
+            |address: &str| Access::new(&config, address.parse().unwrap()).unwrap().token.is_some();
         assert!(!token("127.0.0.1:1") && !token("[::1]:1"));
         assert!(token("0.0.0.0:1") && token("[::]:1") && token("192.168.0.3:1"));
     }

@@ -109,7 +109,8 @@ impl Indexer<'_> {
     /// The folders named at the start, else those that the gallery knows.
     fn all_folders(&self) -> Vec<PathBuf> {
         if !self.app.config.folders.is_empty() {
-            let absolute = |path: &PathBuf| fs_err::canonicalize(path).unwrap_or_else(|_| path.clone());
+            let absolute =
+                |path: &PathBuf| fs_err::canonicalize(path).unwrap_or_else(|_| path.clone());
             return self.app.config.folders.iter().map(absolute).collect();
         }
         let roots = self.app.library.roots().unwrap_or_default();

@@ -42,8 +42,12 @@ pub trait Library: Send + Sync {
     ///
     /// # Errors
     /// If the gallery cannot be read.
-    fn list(&self, under: Option<&Path>, after: Option<Cursor>, limit: usize)
-    -> Result<Page<Photo>>;
+    fn list(
+        &self,
+        under: Option<&Path>,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Photo>>;
 
     /// Opens a photo's file below its root, through no link.
     ///

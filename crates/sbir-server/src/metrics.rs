@@ -14,8 +14,7 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 
 /// Upper bounds of the buckets, in seconds.
-const BUCKETS: [f64; 12] =
-    [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0];
+const BUCKETS: [f64; 12] = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0];
 
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
@@ -103,15 +102,35 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
         lines.push(("_count".into(), searches.count as f64));
     }
     family("search_seconds", "histogram", "Time of a search, waiting included.", lines);
-    family("searches_waiting", "gauge", "Searches that wait for their turn.", one(app.searches.waiting() as f64));
-    family("pictures_waiting", "gauge", "Pictures that wait to be decoded.", one(app.pictures.waiting() as f64));
+    family(
+        "searches_waiting",
+        "gauge",
+        "Searches that wait for their turn.",
+        one(app.searches.waiting() as f64),
+    );
+    family(
+        "pictures_waiting",
+        "gauge",
+        "Pictures that wait to be decoded.",
+        one(app.pictures.waiting() as f64),
+    );
     let streams = app.config.limits.streams - app.streams.available_permits();
     family("event_streams", "gauge", "Open event streams.", one(streams as f64));
     let made = app.metrics.thumbnails_made.load(Ordering::Relaxed);
     family("thumbnails_made_total", "counter", "Thumbnails made.", one(made as f64));
     family("photos", "gauge", "Photos in the gallery.", one(state.photos as f64));
     family("index_done", "gauge", "Files done in this run of the index.", one(state.done as f64));
-    family("index_files", "gauge", "Files to do in this run.", one(state.total.unwrap_or(0) as f64));
-    family("index_skipped", "gauge", "Files that could not be read in this run.", one(state.skipped as f64));
+    family(
+        "index_files",
+        "gauge",
+        "Files to do in this run.",
+        one(state.total.unwrap_or(0) as f64),
+    );
+    family(
+        "index_skipped",
+        "gauge",
+        "Files that could not be read in this run.",
+        one(state.skipped as f64),
+    );
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

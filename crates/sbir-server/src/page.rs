@@ -64,7 +64,10 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
         _ => "text/html; charset=utf-8",
     };
     let digest = Sha256::digest(bytes);
-    let etag = format!("\"{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}\"", digest[0], digest[1], digest[2], digest[3], digest[4], digest[5]);
+    let etag = format!(
+        "\"{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}\"",
+        digest[0], digest[1], digest[2], digest[3], digest[4], digest[5]
+    );
     // Asked for again each time, so that a new binary's page is never mixed with an old one's.
     let caching = [(CACHE_CONTROL, "no-cache".to_owned()), (ETAG, etag.clone())];
     if has_etag(headers, &etag) {
@@ -76,7 +79,9 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
 /// Whether the browser has this version already.
 pub(crate) fn has_etag(headers: &HeaderMap, etag: &str) -> bool {
     headers.get_all(IF_NONE_MATCH).iter().any(|value| {
-        value.to_str().is_ok_and(|value| value.split(',').any(|each| each.trim().trim_start_matches("W/") == etag))
+        value.to_str().is_ok_and(|value| {
+            value.split(',').any(|each| each.trim().trim_start_matches("W/") == etag)
+        })
     })
 }
 
@@ -108,7 +113,10 @@ mod tests {
     fn the_page_asks_for_nothing_that_is_not_there() {
         let (_, html) = FILES.iter().find(|(name, _)| *name == "index.html").unwrap();
         let html = std::str::from_utf8(html).unwrap();
-        assert!(!html.contains("style=") && !html.contains("<style") && !html.contains("onclick="), "inline style or script");
+        assert!(
+            !html.contains("style=") && !html.contains("<style") && !html.contains("onclick="),
+            "inline style or script"
+        );
         let mut count = 0;
         for part in html.split("/assets/").skip(1) {
             let name = part.split('"').next().unwrap();

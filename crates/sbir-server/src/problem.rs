@@ -68,12 +68,10 @@ impl IntoResponse for Problem {
 /// A JSON answer, which nobody keeps.
 pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(body) => (
-            status,
-            [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")],
-            body,
-        )
-            .into_response(),
+        Ok(body) => {
+            (status, [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body)
+                .into_response()
+        }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

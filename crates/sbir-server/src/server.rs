@@ -89,7 +89,9 @@ impl Server {
         let Self { app, listener, .. } = self;
         let indexing = {
             let app = Arc::clone(&app);
-            std::thread::Builder::new().name("sbir-index".into()).spawn(move || indexer::run(&app))?
+            std::thread::Builder::new()
+                .name("sbir-index".into())
+                .spawn(move || indexer::run(&app))?
         };
         let router = routes::router(Arc::clone(&app));
         let places = Arc::new(Semaphore::new(app.config.limits.connections));
@@ -119,10 +121,9 @@ impl Server {
         }
         drop(listener);
         app.stop();
-        let _ = tokio::time::timeout(GRACE, async {
-            while connections.join_next().await.is_some() {}
-        })
-        .await;
+        let _ =
+            tokio::time::timeout(GRACE, async { while connections.join_next().await.is_some() {} })
+                .await;
         connections.abort_all();
         // The run under way ends after its batch; what it wrote is whole.
         let _ = tokio::task::spawn_blocking(move || indexing.join()).await;

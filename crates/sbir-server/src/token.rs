@@ -35,7 +35,8 @@ impl Token {
     /// Makes one of 256 random bits.
     pub(crate) fn random() -> Result<Self> {
         let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|error| Error::Random { problem: error.to_string() })?;
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Error::Random { problem: error.to_string() })?;
         Ok(Self::of(hex(&bytes)))
     }
 
@@ -85,7 +86,14 @@ mod tests {
 
     #[test]
     fn weak_tokens_are_refused() {
-        for text in ["", "short", "fifteen-letters", "with a space in it", "slash/slash/slash/slash", "ümlaute-und-mehr-davon"] {
+        for text in [
+            "",
+            "short",
+            "fifteen-letters",
+            "with a space in it",
+            "slash/slash/slash/slash",
+            "ümlaute-und-mehr-davon",
+        ] {
             assert!(matches!(Token::new(text), Err(Error::WeakToken { .. })), "{text}");
         }
         assert!(Token::new("sixteen-letters-").is_ok());

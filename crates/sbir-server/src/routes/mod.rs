@@ -62,9 +62,8 @@ fn handler(method: &str, path: &str) -> Option<MethodRouter<Arc<App>>> {
 }
 
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let mut router = Router::new()
-        .route("/", get(page::index))
-        .route("/assets/{*name}", get(page::asset));
+    let mut router =
+        Router::new().route("/", get(page::index)).route("/assets/{*name}", get(page::asset));
     for (method, path) in ROUTES {
         if let Some(handler) = handler(method, path) {
             router = router.route(path, handler);
@@ -177,7 +176,8 @@ pub(crate) async fn body(
 
 /// A photo's number in a path; what is no number is no photo.
 pub(crate) fn photo_id(text: &str) -> Result<PhotoId, Problem> {
-    text.parse().map_err(|_| Problem::new(StatusCode::NOT_FOUND, "There is no photo of that number."))
+    text.parse()
+        .map_err(|_| Problem::new(StatusCode::NOT_FOUND, "There is no photo of that number."))
 }
 
 /// A folder to look under: an absolute path, which only narrows what is found.

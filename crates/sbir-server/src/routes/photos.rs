@@ -43,7 +43,8 @@ fn content_key(opened: &OpenedPhoto) -> String {
 /// With the right version in the address an answer holds for good; else the browser asks again each time.
 fn caching(key: &str, asked: &Version) -> [(axum::http::HeaderName, String); 2] {
     let lasting = asked.v.as_deref() == Some(key);
-    let control = if lasting { "private, max-age=31536000, immutable" } else { "private, no-cache" };
+    let control =
+        if lasting { "private, max-age=31536000, immutable" } else { "private, no-cache" };
     [(CACHE_CONTROL, control.to_owned()), (ETAG, format!("\"{key}\""))]
 }
 
@@ -134,7 +135,8 @@ async fn make(app: &Arc<App>, opened: OpenedPhoto, key: String) -> Result<Vec<u8
     let work = move |_: &_| {
         let mut file = opened.file;
         let bytes = read(&mut file)?;
-        let jpeg = sbir_data::thumbnail(FilePath::new("photo"), &bytes, SIDE).map_err(|_| gone())?;
+        let jpeg =
+            sbir_data::thumbnail(FilePath::new("photo"), &bytes, SIDE).map_err(|_| gone())?;
         shared.thumbnails.put(&key, &jpeg);
         shared.metrics.thumbnails_made.fetch_add(1, Ordering::Relaxed);
         Ok(jpeg)

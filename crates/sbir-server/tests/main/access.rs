@@ -55,7 +55,10 @@ fn other_sites_are_refused() {
         // A link to the page is fine.
         assert_eq!(site.send("GET", "/", &headers, b"").status, 200);
     }
-    assert_eq!(site.send("GET", "/api/photos/1", &[("Sec-Fetch-Site", "same-origin")], b"").status, 200);
+    assert_eq!(
+        site.send("GET", "/api/photos/1", &[("Sec-Fetch-Site", "same-origin")], b"").status,
+        200
+    );
     assert!(site.metric("sbir_refused_total{reason=\"origin\"}") >= 10.0);
 }
 
@@ -79,7 +82,9 @@ fn beyond_loopback_everything_needs_the_token() {
 
     let bearer = format!("Bearer {token}");
     assert_eq!(site.send("GET", "/api/metrics", &[("Authorization", &bearer)], b"").status, 200);
-    for wrong in ["Bearer ", "Bearer x", "Basic abc", &token, &format!("{bearer} ")[..bearer.len() - 1]] {
+    for wrong in
+        ["Bearer ", "Bearer x", "Basic abc", &token, &format!("{bearer} ")[..bearer.len() - 1]]
+    {
         assert_eq!(site.send("GET", "/api/metrics", &[("Authorization", wrong)], b"").status, 401);
     }
 
@@ -96,8 +101,14 @@ fn beyond_loopback_everything_needs_the_token() {
         assert_eq!(site.send("GET", path, &[("Cookie", &with)], b"").status, 200, "{path}");
     }
     let (name, _) = pair.split_once('=').unwrap();
-    for wrong in [format!("{name}={token}"), format!("{name}="), format!("x{pair}"), format!("{pair}0")] {
-        assert_eq!(site.send("GET", "/api/gallery", &[("Cookie", &wrong)], b"").status, 401, "{wrong}");
+    for wrong in
+        [format!("{name}={token}"), format!("{name}="), format!("x{pair}"), format!("{pair}0")]
+    {
+        assert_eq!(
+            site.send("GET", "/api/gallery", &[("Cookie", &wrong)], b"").status,
+            401,
+            "{wrong}"
+        );
     }
     // The cookie helps no other site.
     let foreign = [("Cookie", pair), ("Origin", "http://evil.example")];

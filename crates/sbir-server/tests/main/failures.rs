@@ -22,7 +22,12 @@ fn unreadable_files_are_named() {
     let state = site.state();
     assert_eq!((&state["photos"], &state["skipped"]), (&3.into(), &2.into()));
     let files = state["skipped_files"].as_array().unwrap();
-    let named = |name: &str| files.iter().any(|file| file["path"].as_str().unwrap().ends_with(name) && !file["reason"].as_str().unwrap().is_empty());
+    let named = |name: &str| {
+        files.iter().any(|file| {
+            file["path"].as_str().unwrap().ends_with(name)
+                && !file["reason"].as_str().unwrap().is_empty()
+        })
+    };
     assert!(named("half.jpg") && named("text.png"), "{files:?}");
 }
 
@@ -83,7 +88,8 @@ fn a_taken_address_is_one_line() {
 #[test]
 fn bad_settings_are_refused_before_serving() {
     let listen = "127.0.0.1:0".parse().unwrap();
-    let error = bind(Config { listen, token: Some("guess".into()), ..Config::default() }).unwrap_err();
+    let error =
+        bind(Config { listen, token: Some("guess".into()), ..Config::default() }).unwrap_err();
     assert!(matches!(error, Error::WeakToken { .. }));
     let error = bind(Config { listen, hosts: vec!["*".into()], ..Config::default() }).unwrap_err();
     assert!(matches!(error, Error::BadHost { .. }));

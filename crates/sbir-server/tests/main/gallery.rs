@@ -34,20 +34,31 @@ fn samples_are_random_and_without_repeats() {
             answer["photos"].as_array().unwrap().iter().map(|p| p["name"].to_string()).collect();
         let different: BTreeSet<_> = names.iter().cloned().collect();
         assert_eq!(different.len(), names.len());
-        assert!(names.len() <= count && names.len() >= count.min(20).min(names.len()) && !names.is_empty());
+        assert!(
+            names.len() <= count
+                && names.len() >= count.min(20).min(names.len())
+                && !names.is_empty()
+        );
         seen.extend(different);
     }
     assert!(seen.len() > 20, "{}", seen.len());
     let empty = Site::with(0, |_| {});
-    assert_eq!(empty.get("/api/gallery/sample?count=3").ok().json()["photos"], serde_json::json!([]));
+    assert_eq!(
+        empty.get("/api/gallery/sample?count=3").ok().json()["photos"],
+        serde_json::json!([])
+    );
 }
 
 #[cfg(unix)]
 #[test]
 fn hostile_names_are_just_names() {
     use std::os::unix::ffi::OsStrExt as _;
-    let names: [&[u8]; 4] =
-        [b"<img src=x onerror=alert(1)>.jpg", b"two\nlines\r\ndata: x.jpg", b"\xff\xfe not utf8.jpg", b"=cmd|'x'!A1.jpg"];
+    let names: [&[u8]; 4] = [
+        b"<img src=x onerror=alert(1)>.jpg",
+        b"two\nlines\r\ndata: x.jpg",
+        b"\xff\xfe not utf8.jpg",
+        b"=cmd|'x'!A1.jpg",
+    ];
     let site = Site::start(
         0,
         |photos| {

@@ -35,7 +35,18 @@ fn unsound_drawings_are_refused() {
 #[test]
 fn options_out_of_range_are_refused() {
     let site = Site::new();
-    for query in ["k=0", "k=1001", "k=x", "k=-1", "min_score=2", "min_score=nan", "under=relative", "line=0", "line=1", "line=nan"] {
+    for query in [
+        "k=0",
+        "k=1001",
+        "k=x",
+        "k=-1",
+        "min_score=2",
+        "min_score=nan",
+        "under=relative",
+        "line=0",
+        "line=1",
+        "line=nan",
+    ] {
         assert_eq!(site.post(&format!("/api/search?{query}"), &drawing(0)).status, 400, "{query}");
     }
     for query in ["limit=0", "limit=501", "after=x", "under=../.."] {
@@ -54,12 +65,17 @@ fn unsound_pictures_are_refused() {
     let jpeg = bar(0).to_jpeg(90).unwrap();
     assert_eq!(site.post("/api/search/image", &vec![0; (1 << 20) + 1]).status, 413);
     assert_eq!(site.post("/api/search/image", b"").status, 415);
-    assert_eq!(site.post("/api/search/image", b"<svg xmlns='http://www.w3.org/2000/svg'/>").status, 415);
+    assert_eq!(
+        site.post("/api/search/image", b"<svg xmlns='http://www.w3.org/2000/svg'/>").status,
+        415
+    );
     assert_eq!(site.post("/api/search/image", &jpeg[..jpeg.len() / 2]).status, 422);
     // A PNG that claims 60,000 × 60,000 pixels in 45 bytes.
     let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
     png.extend([0, 0, 0xEA, 0x60, 0, 0, 0xEA, 0x60, 8, 2, 0, 0, 0]);
-    png.extend([0x5a, 0x6f, 0x1f, 0x01, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xAE, 0x42, 0x60, 0x82]);
+    png.extend([
+        0x5a, 0x6f, 0x1f, 0x01, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xAE, 0x42, 0x60, 0x82,
+    ]);
     let status = site.post("/api/search/image", &png).status;
     assert!(matches!(status, 413 | 415 | 422), "{status}");
     site.post("/api/search/image", &jpeg).ok();
@@ -69,7 +85,12 @@ fn unsound_pictures_are_refused() {
 fn slow_bodies_do_not_hold_a_place() {
     let site = Site::with(1, |config| config.limits.timeout = Duration::from_millis(400));
     let mut stream = site.connect();
-    write!(stream, "POST /api/search HTTP/1.1\r\nHost: {}\r\nContent-Length: 100\r\n\r\n{{", site.host()).unwrap();
+    write!(
+        stream,
+        "POST /api/search HTTP/1.1\r\nHost: {}\r\nContent-Length: 100\r\n\r\n{{",
+        site.host()
+    )
+    .unwrap();
     let began = Instant::now();
     let mut start = [0; 12];
     stream.read_exact(&mut start).unwrap();
@@ -81,7 +102,12 @@ fn slow_bodies_do_not_hold_a_place() {
 fn a_body_that_breaks_off_is_no_search() {
     let site = Site::new();
     let mut stream = site.connect();
-    write!(stream, "POST /api/search HTTP/1.1\r\nHost: {}\r\nContent-Length: 100\r\n\r\n{{", site.host()).unwrap();
+    write!(
+        stream,
+        "POST /api/search HTTP/1.1\r\nHost: {}\r\nContent-Length: 100\r\n\r\n{{",
+        site.host()
+    )
+    .unwrap();
     drop(stream);
     site.post("/api/search", &drawing(0)).ok();
     assert_eq!(site.embedder.queries.load(std::sync::atomic::Ordering::SeqCst), 1);

@@ -77,18 +77,30 @@ fn changes_are_taken_up() {
         }
     }
     let page = site.get("/api/gallery?limit=100").ok().json();
-    let names: Vec<_> = page["photos"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap().to_owned()).collect();
-    assert!(names.contains(&"new.jpg".into()) && !names.contains(&"bar003.jpg".into()), "{names:?}");
+    let names: Vec<_> = page["photos"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        names.contains(&"new.jpg".into()) && !names.contains(&"bar003.jpg".into()),
+        "{names:?}"
+    );
 }
 
 #[test]
 fn a_gallery_inside_its_folder_comes_to_rest() {
     // The site's own gallery lies beside its folder of photos; watching that home makes the gallery part of it.
-    let site = Site::start(3, |_| {}, |config| {
-        let home = config.folders[0].parent().unwrap().to_owned();
-        config.folders = vec![home];
-        config.cache = None;
-    });
+    let site = Site::start(
+        3,
+        |_| {},
+        |config| {
+            let home = config.folders[0].parent().unwrap().to_owned();
+            config.folders = vec![home];
+            config.cache = None;
+        },
+    );
     site.wait("the watch", |state| state["watching"] == true && state["phase"] == "idle");
     write_bar(&site.photos.join("new.jpg"), 9);
     site.wait("the new photo", |state| state["photos"] == 4 && state["phase"] == "idle");

@@ -100,11 +100,16 @@ fn a_wrong_answer_does_not_fit() {
     let document = serde_json::json!({});
     let schema = serde_json::json!({"type": "object", "required": ["a"], "additionalProperties": false,
         "properties": {"a": {"type": ["integer", "null"], "minimum": 1}}});
-    let fails = |value: Value| {
-        std::panic::catch_unwind(|| fits(&value, &schema, &document, "")).is_err()
-    };
+    let fails =
+        |value: Value| std::panic::catch_unwind(|| fits(&value, &schema, &document, "")).is_err();
     assert!(!fails(serde_json::json!({"a": 1})) && !fails(serde_json::json!({"a": null})));
-    for wrong in [serde_json::json!({}), serde_json::json!({"a": 0}), serde_json::json!({"a": "1"}), serde_json::json!({"a": 1, "b": 2}), serde_json::json!([])] {
+    for wrong in [
+        serde_json::json!({}),
+        serde_json::json!({"a": 0}),
+        serde_json::json!({"a": "1"}),
+        serde_json::json!({"a": 1, "b": 2}),
+        serde_json::json!([]),
+    ] {
         assert!(fails(wrong.clone()), "{wrong}");
     }
 }
@@ -154,7 +159,10 @@ fn fits(value: &Value, schema: &Value, document: &Value, place: &str) {
         for (name, value) in object {
             match properties.get(name) {
                 Some(schema) => fits(value, schema, document, &format!("{place}.{name}")),
-                None => assert!(schema.get("additionalProperties") != Some(&false.into()), "{place}.{name} is not described"),
+                None => assert!(
+                    schema.get("additionalProperties") != Some(&false.into()),
+                    "{place}.{name} is not described"
+                ),
             }
         }
     }

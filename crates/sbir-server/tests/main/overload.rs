@@ -15,8 +15,12 @@ fn overload_is_an_answer() {
     site.embedder.query_ms.store(60, Ordering::SeqCst);
     let began = Instant::now();
     let replies: Vec<_> = std::thread::scope(|scope| {
-        let clients: Vec<_> =
-            (0..40).map(|n| { let site = &site; scope.spawn(move || site.post("/api/search", &drawing(n))) }).collect();
+        let clients: Vec<_> = (0..40)
+            .map(|n| {
+                let site = &site;
+                scope.spawn(move || site.post("/api/search", &drawing(n)))
+            })
+            .collect();
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     let done = replies.iter().filter(|reply| reply.status == 200).count();

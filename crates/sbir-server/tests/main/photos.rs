@@ -66,7 +66,8 @@ fn a_thumbnail_is_made_once() {
     let site = Site::start(
         0,
         |photos| {
-            let large = image::RgbImage::from_fn(1600, 1000, |x, y| image::Rgb([x as u8, y as u8, 7]));
+            let large =
+                image::RgbImage::from_fn(1600, 1000, |x, y| image::Rgb([x as u8, y as u8, 7]));
             large.save(photos.join("large.jpg")).unwrap();
         },
         |_| {},
@@ -123,12 +124,27 @@ fn no_link_leads_out() {
 #[test]
 fn only_numbers_name_photos() {
     let site = Site::new();
-    for id in ["0", "-1", "999999", "x", "1x", "99999999999999999999", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "1%00"] {
+    for id in [
+        "0",
+        "-1",
+        "999999",
+        "x",
+        "1x",
+        "99999999999999999999",
+        "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "1%00",
+    ] {
         for path in ["photos", "thumbnails"] {
             assert_eq!(site.get(&format!("/api/{path}/{id}")).status, 404, "{path}/{id}");
         }
     }
-    for path in ["/assets/../Cargo.toml", "/assets/%2e%2e/Cargo.toml", "/assets/index.html", "/assets/", "/photos/bar000.jpg"] {
+    for path in [
+        "/assets/../Cargo.toml",
+        "/assets/%2e%2e/Cargo.toml",
+        "/assets/index.html",
+        "/assets/",
+        "/photos/bar000.jpg",
+    ] {
         assert_eq!(site.get(path).status, 404, "{path}");
     }
 }

@@ -249,7 +249,8 @@ fn parse(bytes: &[u8]) -> Option<Reply> {
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
     let rest = &bytes[end + 4..];
-    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    let chunked =
+        headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     let body = if chunked { unchunk(rest) } else { rest.to_vec() };
     Some(Reply { status, headers, body })
 }
