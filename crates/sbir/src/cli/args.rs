@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Index(IndexArgs),
     Search(SearchArgs),
     Gallery(GalleryArgs),
+    Serve(ServeArgs),
     Sketchify(SketchifyArgs),
     Doctor(DoctorArgs),
     /// Print a shell's completion script
@@ -582,6 +583,44 @@ pub(crate) enum GalleryCommand {
         #[arg(value_name = "FROM", value_hint = ValueHint::FilePath)]
         from: PathBuf,
     },
+}
+
+/// Index folders and open the page on which one draws and finds
+///
+/// Folders are indexed in the background and watched for changes; the page shows results while you draw.
+/// It listens on this machine only. Any other --listen address needs a token, made and told at the
+/// start or taken from SBIR_TOKEN.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  sbir serve ~/Pictures
+  sbir serve --listen 0.0.0.0:8420 --host photos.example.org --no-open")]
+pub(crate) struct ServeArgs {
+    /// Folders of photos [default: those that the gallery knows]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) folders: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) place: GalleryPlace,
+
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8420")]
+    pub(crate) listen: std::net::SocketAddr,
+
+    /// Further name by which the server is reached; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Vec<String>,
+
+    /// Encoder: a checkpoint, or `bundled`
+    #[arg(long, value_name = "PATH", default_value = "bundled", value_hint = ValueHint::FilePath)]
+    pub(crate) model: PathBuf,
+
+    /// Do not open a browser
+    #[arg(long)]
+    pub(crate) no_open: bool,
+
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
 }
 
 /// Make line drawings of photos

@@ -18,6 +18,7 @@ mod pairs;
 mod progress;
 mod report;
 mod search;
+mod serve;
 mod sketchify;
 mod train;
 
@@ -41,6 +42,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Index(args) => index::run(&args),
         Command::Search(args) => search::run(&args),
         Command::Gallery(args) => gallery::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Sketchify(args) => sketchify::run(&args),
         Command::Completions { shell } => pages::completions(shell, Cli::command()),
         Command::Man { folder } => pages::man(folder.as_deref(), Cli::command()),

@@ -1,0 +1,78 @@
+//! What every request shares.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sbir_gallery::Embedder;
+use tokio::sync::{Semaphore, watch};
+
+use crate::access::Access;
+use crate::config::Config;
+use crate::error::Result;
+use crate::gate::Gate;
+use crate::library::Library;
+use crate::metrics::Metrics;
+use crate::state::{IndexState, LiveState};
+use crate::thumbnails::Thumbnails;
+
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) access: Access,
+    pub(crate) library: Arc<dyn Library>,
+    pub(crate) embedder: Arc<dyn Embedder>,
+    pub(crate) searches: Gate,
+    pub(crate) pictures: Gate,
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) thumbnails: Thumbnails,
+    pub(crate) metrics: Metrics,
+    pub(crate) state: LiveState,
+    stopping: watch::Sender<bool>,
+    /// The same for threads.
+    stop: Arc<AtomicBool>,
+}
+
+impl App {
+    pub(crate) fn new(
+        config: Config,
+        address: SocketAddr,
+        library: Arc<dyn Library>,
+        embedder: Arc<dyn Embedder>,
+    ) -> Result<Self> {
+        let access = Access::new(&config, address)?;
+        let limits = &config.limits;
+        let gate = |at_once| Gate::new(at_once, limits.waiting, limits.patience);
+        let (searches, pictures) = (gate(limits.searches), gate(limits.pictures));
+        let streams = Arc::new(Semaphore::new(limits.streams));
+        let thumbnails = Thumbnails::new(config.cache.as_deref(), config.cache_bytes);
+        let state = LiveState::new(IndexState::new(&config.encoder));
+        Ok(Self {
+            access,
+            library,
+            embedder,
+            searches,
+            pictures,
+            streams,
+            thumbnails,
+            metrics: Metrics::default(),
+            state,
+            stopping: watch::Sender::new(false),
+            stop: Arc::new(AtomicBool::new(false)),
+            config,
+        })
+    }
+
+    /// Asks everything that goes on by itself to end.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.stopping.send_replace(true);
+    }
+
+    pub(crate) fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+}

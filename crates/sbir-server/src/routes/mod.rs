@@ -1,0 +1,201 @@
+//! Every route, and what they share.
+
+mod gallery;
+mod openapi;
+mod photos;
+mod picture;
+mod search;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
+use sbir_gallery::{Photo, PhotoId, RelPath};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::problem::{Problem, json};
+use crate::{access, events, metrics, page};
+
+/// Every route of the interface: method and path. The OpenAPI document describes exactly these.
+pub const ROUTES: &[(&str, &str)] = &[
+    ("post", "/api/search"),
+    ("post", "/api/search/image"),
+    ("get", "/api/photos/{id}"),
+    ("get", "/api/photos/{id}/similar"),
+    ("post", "/api/photos/{id}/rank"),
+    ("get", "/api/thumbnails/{id}"),
+    ("get", "/api/gallery"),
+    ("get", "/api/gallery/sample"),
+    ("get", "/api/index"),
+    ("get", "/api/events"),
+    ("get", "/api/health"),
+    ("get", "/api/metrics"),
+    ("get", "/api/openapi.json"),
+];
+
+/// What answers a route; none for one that nobody wrote.
+fn handler(method: &str, path: &str) -> Option<MethodRouter<Arc<App>>> {
+    Some(match (method, path) {
+        ("post", "/api/search") => post(search::strokes),
+        ("post", "/api/search/image") => post(search::image),
+        ("get", "/api/photos/{id}") => get(photos::photo),
+        ("get", "/api/photos/{id}/similar") => get(search::similar),
+        ("post", "/api/photos/{id}/rank") => post(search::rank),
+        ("get", "/api/thumbnails/{id}") => get(photos::thumbnail),
+        ("get", "/api/gallery") => get(gallery::list),
+        ("get", "/api/gallery/sample") => get(gallery::sample),
+        ("get", "/api/index") => get(index),
+        ("get", "/api/events") => get(events::events),
+        ("get", "/api/health") => get(health),
+        ("get", "/api/metrics") => get(metrics::metrics),
+        ("get", "/api/openapi.json") => get(openapi::document),
+        _ => return None,
+    })
+}
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let mut router =
+        Router::new().route("/", get(page::index)).route("/assets/{*name}", get(page::asset));
+    for (method, path) in ROUTES {
+        if let Some(handler) = handler(method, path) {
+            router = router.route(path, handler);
+        }
+    }
+    let not_allowed = || async {
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "This is not done here with that method.")
+    };
+    router
+        .method_not_allowed_fallback(not_allowed)
+        .fallback(|| async { Problem::not_found() })
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), access::guard))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), metrics::count))
+        .layer(middleware::from_fn(access::strict))
+        .with_state(app)
+}
+
+/// A photo as answers give it.
+#[derive(Debug, Serialize)]
+pub(crate) struct PhotoJson {
+    id: String,
+    name: String,
+    path: String,
+    version: String,
+    width: u32,
+    height: u32,
+}
+
+impl PhotoJson {
+    pub(crate) fn new(photo: &Photo) -> Self {
+        // The last name of a path below a root is such a path itself; it is printed the same way.
+        let name = RelPath::new(photo.path.file_name().to_vec());
+        Self {
+            id: photo.id.to_string(),
+            name: name.map_or_else(|_| photo.path.to_string(), |name| name.to_string()),
+            path: photo.display(),
+            version: version(&photo.hash),
+            width: photo.width,
+            height: photo.height,
+        }
+    }
+}
+
+/// A photo's content in a few letters.
+pub(crate) fn version(hash: &[u8; 32]) -> String {
+    use std::fmt::Write as _;
+    hash[..8].iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// `GET /api/index`
+async fn index(State(app): State<Arc<App>>) -> Response {
+    json(StatusCode::OK, &app.state.get())
+}
+
+/// `GET /api/health`
+async fn health(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let library = Arc::clone(&app.library);
+    let stats = blocking(&app, move || Ok(library.stats()?)).await?;
+    let answer = serde_json::json!({
+        "status": "ok",
+        "version": env!("CARGO_PKG_VERSION"),
+        "photos": stats.photos,
+    });
+    Ok(json(StatusCode::OK, &answer))
+}
+
+/// Short blocking work: look-ups by number and the like.
+pub(crate) async fn blocking<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let task = tokio::task::spawn_blocking(work);
+    match tokio::time::timeout(app.config.limits.timeout, task).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(Problem::internal("This request failed inside the server.")),
+        Err(_) => Err(Problem::busy()),
+    }
+}
+
+/// Takes a body of at most `limit` bytes that arrives in time.
+pub(crate) async fn body(
+    body: Body,
+    what: &str,
+    limit: usize,
+    timeout: Duration,
+) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(timeout, axum::body::to_bytes(body, limit)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => {
+            let too_large = std::iter::successors(
+                Some(&error as &(dyn std::error::Error + 'static)),
+                |error| error.source(),
+            )
+            .any(|error| error.to_string().contains("length limit exceeded"));
+            Err(if too_large {
+                Problem::too_large(what, format_args!("{} KiB", limit >> 10))
+            } else {
+                Problem::bad("The request's body did not arrive whole.")
+            })
+        }
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "The request's body took too long to arrive.",
+        )),
+    }
+}
+
+/// A photo's number in a path; what is no number is no photo.
+pub(crate) fn photo_id(text: &str) -> Result<PhotoId, Problem> {
+    text.parse()
+        .map_err(|_| Problem::new(StatusCode::NOT_FOUND, "There is no photo of that number."))
+}
+
+/// A folder to look under: an absolute path, which only narrows what is found.
+pub(crate) fn folder(under: Option<&str>) -> Result<Option<PathBuf>, Problem> {
+    let Some(under) = under.filter(|under| !under.is_empty()) else { return Ok(None) };
+    let path = PathBuf::from(under);
+    if !path.is_absolute() || under.contains('\0') {
+        return Err(Problem::bad("under: give an absolute path."));
+    }
+    Ok(Some(path))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_route_has_a_handler() {
+        for (method, path) in super::ROUTES {
+            assert!(super::handler(method, path).is_some(), "{method} {path}");
+        }
+    }
+}

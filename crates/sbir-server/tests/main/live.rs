@@ -1,0 +1,143 @@
+//! The state of the index as it changes.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{Site, drawing, read_reply, write_bar};
+
+/// The events of a stream.
+pub struct Events(BufReader<TcpStream>);
+
+impl Events {
+    pub fn new(stream: TcpStream) -> Self {
+        Self(BufReader::new(stream))
+    }
+
+    pub fn of(site: &Site) -> Self {
+        let mut stream = site.connect();
+        site.write(&mut stream, "GET", "/api/events", &[], b"");
+        Self::new(stream)
+    }
+
+    /// The next state; every event is of one `data` line.
+    pub fn next(&mut self) -> Value {
+        self.try_next().expect("the stream ended")
+    }
+
+    pub fn try_next(&mut self) -> Option<Value> {
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            if let Some(data) = line.strip_prefix("data: ") {
+                return Some(serde_json::from_str(data).unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn indexing_is_followed() {
+    let site = Site::start(60, |_| {}, |config| config.limits.streams = 4);
+    site.embedder.photo_ms.store(25, Ordering::SeqCst);
+    let mut events = Events::of(&site);
+    let mut done = Vec::new();
+    let last = loop {
+        let state = events.next();
+        if state["phase"] == "idle" {
+            break state;
+        }
+        done.push(state["done"].as_u64().unwrap());
+    };
+    assert!(done.is_sorted(), "{done:?}");
+    assert_eq!(last["photos"], 60);
+    assert_eq!(last["roots"][0]["path"], site.photos.to_str().unwrap());
+    assert_eq!(last["encoder"], "cheap");
+}
+
+#[test]
+fn changes_are_taken_up() {
+    let site = Site::new();
+    site.wait("the watch", |state| state["watching"] == true);
+    let mut events = Events::of(&site);
+    let revision = events.next()["revision"].as_u64().unwrap();
+    write_bar(&site.photos.join("new.jpg"), 70);
+    fs_err::remove_file(site.photos.join("bar003.jpg")).unwrap();
+    let began = Instant::now();
+    loop {
+        let state = events.next();
+        assert!(began.elapsed() < Duration::from_secs(25), "{state}");
+        if state["phase"] == "idle" && state["revision"].as_u64().unwrap() > revision {
+            break;
+        }
+    }
+    let page = site.get("/api/gallery?limit=100").ok().json();
+    let names: Vec<_> = page["photos"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        names.contains(&"new.jpg".into()) && !names.contains(&"bar003.jpg".into()),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_gallery_inside_its_folder_comes_to_rest() {
+    // The site's own gallery lies beside its folder of photos; watching that home makes the gallery part of it.
+    let site = Site::start(
+        3,
+        |_| {},
+        |config| {
+            let home = config.folders[0].parent().unwrap().to_owned();
+            config.folders = vec![home];
+            config.cache = None;
+        },
+    );
+    site.wait("the watch", |state| state["watching"] == true && state["phase"] == "idle");
+    write_bar(&site.photos.join("new.jpg"), 9);
+    site.wait("the new photo", |state| state["photos"] == 4 && state["phase"] == "idle");
+    let mut events = Events::of(&site);
+    let first = events.next();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(site.state()["revision"], first["revision"], "indexing sets itself off");
+}
+
+#[test]
+fn stopping_ends_streams_and_finishes_answers() {
+    let mut site = Site::new();
+    site.embedder.query_ms.store(400, Ordering::SeqCst);
+    let mut events = Events::of(&site);
+    events.next();
+    let idle = site.connect();
+    let mut search = site.connect();
+    site.write(&mut search, "POST", "/api/search", &[], &drawing(1));
+    while site.embedder.running.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    let began = Instant::now();
+    let answer = std::thread::spawn(move || read_reply(&mut search).status);
+    site.stop();
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(answer.join().unwrap(), 200);
+    while events.try_next().is_some() {}
+    drop(idle);
+    assert!(TcpStream::connect(site.loopback()).is_err());
+}
+
+#[test]
+fn stopping_does_not_wait_for_the_index() {
+    let mut site = Site::start(80, |_| {}, |_| {});
+    site.embedder.photo_ms.store(50, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(300));
+    let began = Instant::now();
+    site.stop();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}

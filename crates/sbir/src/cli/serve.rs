@@ -1,0 +1,93 @@
+//! `sbir serve`.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sbir_encoder::weights::fetch;
+use sbir_gallery::{Embedder, Gallery, Space, VectorStore};
+use sbir_server::{Config, Server, serve};
+
+use super::args::ServeArgs;
+use super::embedder::EncoderEmbedder;
+use super::failure::Failure;
+use super::{compute, gallery, interrupt, output};
+
+/// Environment variable of the token, so that it is in no command's history.
+const TOKEN: &str = "SBIR_TOKEN";
+
+pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let stop = interrupt::install();
+    let path = gallery::path(args.place.gallery.as_deref())?;
+    let folders = args.folders.iter().map(gallery::folder).collect::<Result<Vec<_>, _>>()?;
+    for folder in &folders {
+        if !folder.is_dir() {
+            return Err(anyhow::anyhow!(
+                "{}: no such folder; name a folder of photos",
+                folder.display()
+            )
+            .into());
+        }
+    }
+    let (selected, _) = compute::prepare_quiet(&args.compute)?;
+    let embedder = EncoderEmbedder::load(&args.model, &selected)?;
+    let opened = Gallery::open_or_create(&path)?;
+    opened.ensure(&Space {
+        fingerprint: embedder.fingerprint().to_owned(),
+        dimension: embedder.dimension(),
+    })?;
+    let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+    let config = Config {
+        listen: args.listen,
+        hosts: args.host.clone(),
+        token,
+        folders,
+        encoder: args.model.display().to_string(),
+        cache: thumbnails(),
+        ..Config::default()
+    };
+    output::note(&format!("gallery: {}", path.display()));
+    let ready = |server: &Server| {
+        let url = server.url();
+        if server.needs_token() {
+            output::note(&format!(
+                "token: {TOKEN} or the address below, which holds it; keep it to yourself"
+            ));
+        }
+        // Standard output, so that a script can read where the page is.
+        let _ = output::line(&format!("sbir is at {url}"));
+        if !args.no_open {
+            open_browser(&url);
+        }
+    };
+    let library = Arc::new(opened);
+    serve(config, library, Arc::new(embedder), ready, || stop.load(Ordering::Relaxed))?;
+    Ok(())
+}
+
+/// Folder of thumbnails.
+fn thumbnails() -> Option<PathBuf> {
+    Some(fetch::cache_folder().ok()?.join("thumbnails"))
+}
+
+/// Shows the page where there is a desktop; that there is none is no error.
+fn open_browser(url: &str) {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    if cfg!(target_os = "linux")
+        && std::env::var_os("DISPLAY").is_none()
+        && std::env::var_os("WAYLAND_DISPLAY").is_none()
+    {
+        return;
+    }
+    let child = Command::new(program)
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if let Ok(mut child) = child {
+        // Waited for, so that it does not stay behind as a zombie.
+        std::thread::spawn(move || child.wait());
+    }
+}
