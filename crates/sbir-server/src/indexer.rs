@@ -28,8 +28,8 @@ const COUNT: Duration = Duration::from_millis(500);
 enum News {
     /// Something changed at this path.
     Changed(PathBuf),
-    /// A folder is watched from now on, or cannot be.
-    Watching(PathBuf, Result<(), String>),
+    /// Whether a folder is watched from now on.
+    Watching(PathBuf, bool),
 }
 
 /// Runs until the server stops.
@@ -80,8 +80,8 @@ pub(crate) fn run(app: &Arc<App>) {
 fn next_change(news: &Receiver<News>, indexer: &mut Indexer<'_>, app: &App) -> Option<PathBuf> {
     match news.recv_timeout(TICK) {
         Ok(News::Changed(path)) => Some(path),
-        Ok(News::Watching(folder, result)) => {
-            indexer.told(folder, result);
+        Ok(News::Watching(folder, watched)) => {
+            indexer.told(folder, watched);
             None
         }
         Err(RecvTimeoutError::Timeout) => None,
@@ -139,21 +139,18 @@ impl Indexer<'_> {
         let watch = move || {
             let mut watcher = RecommendedWatcher::new(handler, config).ok();
             for folder in folders {
-                let result = match &mut watcher {
-                    Some(watcher) => watcher
-                        .watch(&folder, RecursiveMode::Recursive)
-                        .map_err(|error| error.to_string()),
-                    None => Err("not on this system".into()),
-                };
-                let _ = told.send(News::Watching(folder, result));
+                let watched = watcher.as_mut().is_some_and(|watcher| {
+                    watcher.watch(&folder, RecursiveMode::Recursive).is_ok()
+                });
+                let _ = told.send(News::Watching(folder, watched));
             }
             watcher
         };
         self.watcher = std::thread::Builder::new().name("sbir-watch".into()).spawn(watch).ok();
     }
 
-    fn told(&mut self, folder: PathBuf, result: Result<(), String>) {
-        if result.is_ok() {
+    fn told(&mut self, folder: PathBuf, watched: bool) {
+        if watched {
             self.watched.push(folder);
         }
         let all = self.watched.len() == self.folders.len();
@@ -176,7 +173,7 @@ impl Indexer<'_> {
                         changed.push(path);
                     }
                 }
-                Ok(News::Watching(folder, result)) => self.told(folder, result),
+                Ok(News::Watching(folder, watched)) => self.told(folder, watched),
                 Err(_) => {}
             }
         }

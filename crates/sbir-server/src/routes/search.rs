@@ -143,7 +143,7 @@ pub(crate) async fn image(
             _ => app.embedder.embed_drawing(&picture),
         };
         given_up.check()?;
-        Ok(app.library.search(&query.map_err(encoder_failed)?, &search)?)
+        Ok(app.library.search(&query.map_err(|error| encoder_failed(&error))?, &search)?)
     });
     Ok(answer(&hits.await?, started))
 }
@@ -247,9 +247,9 @@ fn embed_sketch(
             embedder.embed_drawing(&picture)
         }
     };
-    query.map_err(encoder_failed)
+    query.map_err(|error| encoder_failed(&error))
 }
 
-fn encoder_failed(error: sbir_gallery::EmbedError) -> Problem {
+fn encoder_failed(error: &sbir_gallery::EmbedError) -> Problem {
     Problem::internal(format!("The encoder failed: {error}"))
 }
