@@ -9,6 +9,7 @@ use crate::util::Dir;
 fn every_command_has_short_and_long_help() {
     let dir = Dir::new();
     let commands = [
+        "serve",
         "train",
         "eval",
         "embed",
