@@ -4,7 +4,9 @@
 //! are slices, shapes are numbers.
 #![allow(unsafe_code)]
 
+pub mod convnext;
 pub mod lite;
 pub mod map;
 mod product;
 pub mod scan;
+pub mod simd;
