@@ -44,6 +44,19 @@ pub enum Precision {
     Bf16,
 }
 
+/// How products are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Products {
+    Avx512,
+    /// By the processor's bf16 dot products.
+    Avx512Bf16,
+    /// Operands rounded to bf16, multiplied as f32.
+    Avx512Rounded,
+    Avx2,
+    Portable,
+    PortableBf16,
+}
+
 /// A network ready to compute: its weights are packed once.
 #[derive(Debug)]
 pub struct ConvNextNet {
@@ -110,27 +123,38 @@ impl ConvNextNet {
         parameters: &[&[f32]],
     ) -> Self {
         assert!(simd.is_available(), "{simd}: not on this processor");
-        let core: Box<dyn Network> = match (precision, simd) {
-            #[cfg(target_arch = "x86_64")]
-            (Precision::F32, Simd::Avx512 | Simd::Avx512Bf16) => {
-                Box::new(Core::<lanes::avx512::Avx512>::new(spec.clone(), parameters))
-            }
-            #[cfg(target_arch = "x86_64")]
-            (Precision::Bf16, Simd::Avx512Bf16) => {
-                Box::new(Core::<lanes::avx512::Avx512Bf16>::new(spec.clone(), parameters))
-            }
-            #[cfg(target_arch = "x86_64")]
-            (Precision::F32, Simd::Avx2) => {
-                Box::new(Core::<lanes::avx2::Avx2>::new(spec.clone(), parameters))
-            }
-            (Precision::Bf16, Simd::Portable) => {
-                Box::new(Core::<lanes::portable::PortableBf16>::new(spec.clone(), parameters))
-            }
-            (Precision::F32, _) => {
-                Box::new(Core::<lanes::portable::Portable>::new(spec.clone(), parameters))
-            }
-            (Precision::Bf16, _) => panic!("{simd} has no bf16 products"),
+        let products = match (precision, simd) {
+            (Precision::F32, Simd::Avx512 | Simd::Avx512Bf16) => Products::Avx512,
+            (Precision::F32, Simd::Avx2) => Products::Avx2,
+            (Precision::F32, Simd::Portable) => Products::Portable,
+            (Precision::Bf16, Simd::Avx512Bf16) if simd.bf16_pays() => Products::Avx512Bf16,
+            (Precision::Bf16, Simd::Avx512Bf16) => Products::Avx512Rounded,
+            (Precision::Bf16, Simd::Portable) => Products::PortableBf16,
+            (Precision::Bf16, Simd::Avx512 | Simd::Avx2) => panic!("{simd} has no bf16 products"),
         };
+        Self::with(spec, products, parameters)
+    }
+
+    fn with(spec: ConvNextSpec, products: Products, parameters: &[&[f32]]) -> Self {
+        fn core<L: Lanes<Operand: Plain>>(
+            spec: &ConvNextSpec,
+            parameters: &[&[f32]],
+        ) -> Box<dyn Network> {
+            Box::new(Core::<L>::new(spec.clone(), parameters))
+        }
+        let make = match products {
+            #[cfg(target_arch = "x86_64")]
+            Products::Avx512 => core::<lanes::avx512::Avx512>,
+            #[cfg(target_arch = "x86_64")]
+            Products::Avx512Bf16 => core::<lanes::avx512::Avx512Bf16>,
+            #[cfg(target_arch = "x86_64")]
+            Products::Avx512Rounded => core::<lanes::avx512::Avx512Rounded>,
+            #[cfg(target_arch = "x86_64")]
+            Products::Avx2 => core::<lanes::avx2::Avx2>,
+            Products::PortableBf16 => core::<lanes::portable::PortableBf16>,
+            _ => core::<lanes::portable::Portable>,
+        };
+        let core = make(&spec, parameters);
         Self { spec, core }
     }
 

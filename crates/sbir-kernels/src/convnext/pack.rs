@@ -24,7 +24,7 @@ impl<T: Plain> Default for Packed<T> {
     }
 }
 
-impl<T> Packed<T> {
+impl<T: Plain> Packed<T> {
     /// All panels.
     pub(super) fn whole(&self) -> Panels<T> {
         Panels { start: self.values.as_ptr(), stride: self.stride }

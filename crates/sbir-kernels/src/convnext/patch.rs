@@ -130,6 +130,7 @@ pub(super) unsafe fn convolve_stem<L: Lanes, T: Plain>(
             count,
             STEM_DEPTH,
             0..patch.product.panels,
+            patch.product.whole().start.cast(),
             &mut finish,
         );
     }
@@ -209,6 +210,7 @@ impl<T: Plain> Work for DownTile<'_, T> {
                 span.count,
                 patch.product.depth,
                 0..patch.product.panels,
+                patch.product.whole().start.cast(),
                 &mut finish,
             );
         }

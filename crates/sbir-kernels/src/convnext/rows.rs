@@ -50,18 +50,25 @@ const TEMPORARIES: usize = 256 * 1024;
 /// Hidden columns worked on at a time.
 pub(super) const HIDDEN: usize = 768;
 
-/// Cuts `rows` into spans: small enough for a cache, enough of them for every thread, an even number of rows each
-/// but for the last. What is computed does not depend on the cut.
+/// Spans for as many threads as there are. What is computed for a row does not depend on the cut.
 pub(super) fn spans<L: Lanes>(rows: usize, channels: usize) -> Vec<Span> {
+    cut::<L>(rows, channels, rayon::current_num_threads())
+}
+
+/// Spans that do not depend on the number of threads, so that sums over them do not either.
+pub(super) fn fixed_spans<L: Lanes>(rows: usize, channels: usize) -> Vec<Span> {
+    cut::<L>(rows, channels, 8)
+}
+
+/// Cuts `rows` into spans small enough for a cache, as many for every thread, an even number of rows each but for the
+/// last. Each span reads all of a block's weights, so they are as few as that allows.
+fn cut<L: Lanes>(rows: usize, channels: usize, threads: usize) -> Vec<Span> {
     if rows == 0 {
         return Vec::new();
     }
-    let most = TEMPORARIES / (3 * channels + HIDDEN.min(4 * channels));
-    let threads = rayon::current_num_threads();
-    let shared = if threads > 1 { rows.div_ceil(4 * threads) } else { rows };
-    let least = 2 * L::HEIGHT;
-    let count = rows.div_ceil(most.min(shared).max(least));
-    let height = rows.div_ceil(count).next_multiple_of(2);
+    let most = (TEMPORARIES / (3 * channels + HIDDEN.min(4 * channels))).max(2 * L::HEIGHT);
+    let count = threads * rows.div_ceil(most * threads);
+    let height = rows.div_ceil(count).next_multiple_of(2).max(2);
     (0..rows).step_by(height).map(|start| Span { start, count: height.min(rows - start) }).collect()
 }
 

@@ -98,6 +98,7 @@ impl<T: Plain> Work for DownTile<'_, T> {
                 count,
                 rows.channels,
                 0..back.panels,
+                back.whole().start.cast(),
                 &mut finish,
             );
             for row in 0..count {

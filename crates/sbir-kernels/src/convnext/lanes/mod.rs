@@ -62,6 +62,8 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     /// Sum of the lanes.
     unsafe fn sum(x: Self::Vector) -> f32;
 
+    /// Asks for a line to be brought to the second-level cache; any address will do.
+    unsafe fn fetch(line: *const u8);
     /// Reads `LANES * STEP` operands.
     unsafe fn raw(from: *const Self::Operand) -> Self::Raw;
     /// Reads `STEP` operands into every lane.
