@@ -7,6 +7,9 @@
 pub mod convnext;
 pub mod lite;
 pub mod map;
+mod panels;
 mod product;
 pub mod scan;
 pub mod simd;
+
+pub use panels::kind::Precision;

@@ -1,12 +1,13 @@
 //! A block's forward pass over a span of rows: depthwise convolution, LayerNorm, product, GELU, product, residual.
 
-use super::buffer::Plain;
 use super::depthwise::{self, Segment, TAPS};
-use super::lanes::{Lanes, Work};
-use super::micro::{Finish, Panels, product};
 use super::norm::Pixel;
-use super::rows::{HIDDEN, Rows, Scratch, Shared, Span};
+use super::rows::{HIDDEN, Rows, Scratch};
 use super::weights::Block;
+use crate::panels::buffer::Plain;
+use crate::panels::lanes::{Lanes, Work};
+use crate::panels::micro::{Finish, Panels, product};
+use crate::panels::spans::{Shared, Span};
 
 /// A block over a span of rows. Each row of `output` belongs to one span, and `input` is only read.
 pub(super) struct BlockTile<'a, T> {

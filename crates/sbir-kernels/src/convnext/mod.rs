@@ -6,15 +6,11 @@
 //! spans. What a value is does not depend on the cut, so results are the same to the bit for any number of threads.
 
 mod backward;
-mod buffer;
 mod depthwise;
 mod forward;
 mod head;
-mod lanes;
-mod micro;
 mod network;
 mod norm;
-mod pack;
 mod patch;
 mod rows;
 mod spec;
@@ -26,36 +22,15 @@ mod tests;
 
 use std::fmt;
 
+pub use crate::Precision;
 pub use spec::{ConvNextSpec, MIN_SIDE};
 pub use tape::Tape;
 
+use crate::panels::buffer::Plain;
+use crate::panels::kind::{Make, Products};
+use crate::panels::lanes::Lanes;
 use crate::simd::Simd;
-use buffer::Plain;
-use lanes::Lanes;
 use network::{Core, Recording};
-
-/// The values that products are made of. Sums, and everything else, are f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// 32-bit floats.
-    #[default]
-    F32,
-    /// bfloat16, rounded to nearest even.
-    Bf16,
-}
-
-/// How products are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Products {
-    Avx512,
-    /// By the processor's bf16 dot products.
-    Avx512Bf16,
-    /// Operands rounded to bf16, multiplied as f32.
-    Avx512Rounded,
-    Avx2,
-    Portable,
-    PortableBf16,
-}
 
 /// A network ready to compute: its weights are packed once.
 #[derive(Debug)]
@@ -122,39 +97,19 @@ impl ConvNextNet {
         simd: Simd,
         parameters: &[&[f32]],
     ) -> Self {
-        assert!(simd.is_available(), "{simd}: not on this processor");
-        let products = match (precision, simd) {
-            (Precision::F32, Simd::Avx512 | Simd::Avx512Bf16) => Products::Avx512,
-            (Precision::F32, Simd::Avx2) => Products::Avx2,
-            (Precision::F32, Simd::Portable) => Products::Portable,
-            (Precision::Bf16, Simd::Avx512Bf16) if simd.bf16_pays() => Products::Avx512Bf16,
-            (Precision::Bf16, Simd::Avx512Bf16) => Products::Avx512Rounded,
-            (Precision::Bf16, Simd::Portable) => Products::PortableBf16,
-            (Precision::Bf16, Simd::Avx512 | Simd::Avx2) => panic!("{simd} has no bf16 products"),
-        };
-        Self::with(spec, products, parameters)
+        Self::with(spec, Products::new(precision, simd), parameters)
     }
 
     fn with(spec: ConvNextSpec, products: Products, parameters: &[&[f32]]) -> Self {
-        fn core<L: Lanes<Operand: Plain>>(
-            spec: &ConvNextSpec,
-            parameters: &[&[f32]],
-        ) -> Box<dyn Network> {
-            Box::new(Core::<L>::new(spec.clone(), parameters))
+        struct New<'a>(&'a ConvNextSpec, &'a [&'a [f32]]);
+        impl Make for New<'_> {
+            type Output = Box<dyn Network>;
+
+            fn make<L: Lanes<Operand: Plain>>(self) -> Box<dyn Network> {
+                Box::new(Core::<L>::new(self.0.clone(), self.1))
+            }
         }
-        let make = match products {
-            #[cfg(target_arch = "x86_64")]
-            Products::Avx512 => core::<lanes::avx512::Avx512>,
-            #[cfg(target_arch = "x86_64")]
-            Products::Avx512Bf16 => core::<lanes::avx512::Avx512Bf16>,
-            #[cfg(target_arch = "x86_64")]
-            Products::Avx512Rounded => core::<lanes::avx512::Avx512Rounded>,
-            #[cfg(target_arch = "x86_64")]
-            Products::Avx2 => core::<lanes::avx2::Avx2>,
-            Products::PortableBf16 => core::<lanes::portable::PortableBf16>,
-            _ => core::<lanes::portable::Portable>,
-        };
-        let core = make(&spec, parameters);
+        let core = products.make(New(&spec, parameters));
         Self { spec, core }
     }
 

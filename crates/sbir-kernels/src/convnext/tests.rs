@@ -154,7 +154,7 @@ fn definition(
                 let hidden = linear(&layer_norm(pixel, w, b, epsilon), expand, expand_bias);
                 let hidden: Vec<f64> = hidden
                     .iter()
-                    .map(|&x| x * lanes::table::integral(x.clamp(-8.0, 8.0)))
+                    .map(|&x| x * crate::panels::lanes::table::integral(x.clamp(-8.0, 8.0)))
                     .collect();
                 let out = linear(&hidden, project, project_bias);
                 out.iter().zip(layer_scale).map(|(x, scale)| factor * scale * x).collect()
@@ -180,23 +180,6 @@ fn widened(parameters: &[Vec<f32>]) -> Vec<Vec<f64>> {
     parameters.iter().map(|values| values.iter().map(|x| f64::from(*x)).collect()).collect()
 }
 
-/// Every way of computing products that this processor has.
-fn paths() -> Vec<(Precision, Products)> {
-    use Precision::{Bf16, F32};
-    let mut paths = vec![(F32, Products::Portable), (Bf16, Products::PortableBf16)];
-    for simd in Simd::available() {
-        paths.extend(match simd {
-            Simd::Avx512Bf16 => {
-                vec![(Bf16, Products::Avx512Bf16), (Bf16, Products::Avx512Rounded)]
-            }
-            Simd::Avx512 => vec![(F32, Products::Avx512)],
-            Simd::Avx2 => vec![(F32, Products::Avx2)],
-            Simd::Portable => Vec::new(),
-        });
-    }
-    paths
-}
-
 fn cosine(a: &[f32], b: &[f64]) -> f64 {
     let dot: f64 = a.iter().zip(b).map(|(a, b)| f64::from(*a) * b).sum();
     let a: f64 = a.iter().map(|a| f64::from(*a).powi(2)).sum();
@@ -216,7 +199,7 @@ fn embeddings_agree_with_the_definition_on_every_path() {
                 .chunks(3 * height * width)
                 .map(|pixels| definition(&spec, &wide, pixels, [height, width], &[]))
                 .collect();
-            for (precision, products) in paths() {
+            for (precision, products) in Products::all() {
                 let net = ConvNextNet::with(spec.clone(), products, &slices(&parameters));
                 let found = net.embed(&pixels, [2, height, width]);
                 for (found, expected) in found.chunks(spec.width()).zip(&expected) {
@@ -300,7 +283,7 @@ fn gradients_agree_with_finite_differences_on_every_path() {
             along(&mut wide, 0.0);
             expected.push(difference / (2.0 * step));
         }
-        for (precision, products) in paths() {
+        for (precision, products) in Products::all() {
             let net = ConvNextNet::with(spec.clone(), products, &slices(&parameters));
             for memory in [0, u64::MAX] {
                 let (embeddings, found) = gradients(&net, &parameters, &pixels, size, &at, memory);
@@ -336,7 +319,7 @@ fn threads_change_no_bit_of_embeddings_and_gradients() {
     let parameters = parameters(&spec);
     let pixels = pictures(5, 64, 64);
     let at = directions(&spec, 5);
-    for (_, products) in paths() {
+    for (_, products) in Products::all() {
         let net = ConvNextNet::with(spec.clone(), products, &slices(&parameters));
         let run = |threads: usize| {
             in_pool(threads, || gradients(&net, &parameters, &pixels, [5, 64, 64], &at, u64::MAX))
@@ -357,7 +340,7 @@ fn one_picture_at_a_time_gives_the_same_bits() {
     let spec = spec(None);
     let parameters = parameters(&spec);
     let pixels = pictures(4, 33, 64);
-    for (_, products) in paths() {
+    for (_, products) in Products::all() {
         let net = ConvNextNet::with(spec.clone(), products, &slices(&parameters));
         let together = net.embed(&pixels, [4, 33, 64]);
         let apart: Vec<f32> =
@@ -377,7 +360,7 @@ fn updating_is_the_same_as_making_anew() {
     });
     let pixels = pictures(2, 40, 40);
     let at = directions(&spec, 2);
-    for (_, products) in paths() {
+    for (_, products) in Products::all() {
         let mut net = ConvNextNet::with(spec.clone(), products, &slices(&old));
         gradients(&net, &old, &pixels, [2, 40, 40], &at, 0);
         net.update(&slices(&new));
@@ -397,7 +380,7 @@ fn denormals_and_extremes_stay_finite() {
     let mut pixels = pictures(1, 32, 32);
     pixels.iter_mut().step_by(2).for_each(|x| *x *= 1e-40);
     pixels[7] = 3e4;
-    for (_, products) in paths() {
+    for (_, products) in Products::all() {
         let net = ConvNextNet::with(spec.clone(), products, &slices(&parameters));
         let found = net.embed(&pixels, [1, 32, 32]);
         assert!(found.iter().all(|x| x.is_finite()), "{products:?}");

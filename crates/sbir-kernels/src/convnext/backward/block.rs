@@ -1,12 +1,13 @@
 //! A block's backward pass over a span of rows: everything but the sums over rows.
 
-use crate::convnext::buffer::Plain;
 use crate::convnext::forward::filter;
-use crate::convnext::lanes::{Lanes, Work};
-use crate::convnext::micro::{Finish, Panels, product};
 use crate::convnext::norm::{Pixel, PixelBack};
-use crate::convnext::rows::{HIDDEN, Rows, Scratch, Shared, Span};
+use crate::convnext::rows::{HIDDEN, Rows, Scratch};
 use crate::convnext::weights::{Block, BlockBack};
+use crate::panels::buffer::Plain;
+use crate::panels::lanes::{Lanes, Work};
+use crate::panels::micro::{Finish, Panels, product};
+use crate::panels::spans::{Shared, Span};
 
 /// Operands of sums over rows: panels of `[rows / STEP, PANEL, STEP]`, rows filled up to an even number.
 pub(super) struct ByRows<T> {

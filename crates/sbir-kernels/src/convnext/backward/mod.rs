@@ -10,16 +10,17 @@ mod sums;
 
 use rayon::prelude::*;
 
-use super::buffer::{Buffer, Plain};
 use super::depthwise::TAPS;
-use super::lanes::Lanes;
 use super::network::Core;
-use super::pack::Packed;
 use super::patch::{Pixels, STEM_DEPTH};
-use super::rows::{Rows, Scratch, Shared, Span, fixed_spans};
+use super::rows::{Rows, Scratch, fixed_spans};
 use super::spec::{BLOCK_PARAMETERS, ConvNextSpec, Plane};
 use super::tape::{BlockTape, Tape};
 use super::weights::{BlockBack, Patch, set_patch_back};
+use crate::panels::buffer::{Buffer, Plain};
+use crate::panels::lanes::Lanes;
+use crate::panels::pack::Packed;
+use crate::panels::spans::{Shared, Span};
 use block::ByRows;
 
 /// Operands of a group of pictures take about this many bytes.

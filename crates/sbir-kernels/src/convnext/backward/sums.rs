@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use super::block::ByRows;
-use crate::convnext::buffer::Plain;
 use crate::convnext::depthwise::{self, Segment, TAPS};
-use crate::convnext::lanes::{Lanes, Work};
-use crate::convnext::micro::{Panels, SLICE, add_product_over_rows};
-use crate::convnext::rows::{Rows, Shared};
+use crate::convnext::rows::Rows;
+use crate::panels::buffer::Plain;
+use crate::panels::lanes::{Lanes, Work};
+use crate::panels::micro::{Panels, SLICE, add_product_over_rows};
+use crate::panels::spans::Shared;
 
 /// Values of the left operand that stay in a second-level cache while panels of the right one go by.
 const BLOCK: usize = 160 * 1024;

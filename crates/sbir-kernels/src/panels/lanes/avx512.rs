@@ -107,6 +107,11 @@ macro_rules! vectors {
             unsafe { _mm512_fmadd_ps(a, b, c) }
         }
         #[inline(always)]
+        unsafe fn clamp(x: __m512, least: __m512, most: __m512) -> __m512 {
+            // The second operand is what a NaN gives.
+            unsafe { _mm512_min_ps(most, _mm512_max_ps(least, x)) }
+        }
+        #[inline(always)]
         unsafe fn fetch(line: *const u8) {
             unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
         }

@@ -67,6 +67,10 @@ macro_rules! vectors {
             each(|i| a[i] * b[i] + c[i])
         }
         #[inline(always)]
+        unsafe fn clamp(x: Values, least: Values, most: Values) -> Values {
+            each(|i| x[i].clamp(least[i], most[i]))
+        }
+        #[inline(always)]
         unsafe fn fetch(_: *const u8) {}
         #[inline(always)]
         unsafe fn sum(x: Values) -> f32 {

@@ -10,10 +10,10 @@ use super::lanes::Lanes;
 /// Rows of the largest tile of any instructions.
 const HIGHEST: usize = 14;
 /// Rows that a sum over rows takes at a time: as many of both operands' panels fit a first-level cache.
-pub(super) const SLICE: usize = 128;
+pub(crate) const SLICE: usize = 128;
 
 /// What becomes of a tile's sums.
-pub(super) trait Finish<L: Lanes> {
+pub(crate) trait Finish<L: Lanes> {
     /// Takes rows `row..row + tile.len()` of panel `panel`.
     ///
     /// # Safety
@@ -23,14 +23,14 @@ pub(super) trait Finish<L: Lanes> {
 
 /// Panels of operands: the first, and how many operands lie between two.
 #[derive(Clone, Copy)]
-pub(super) struct Panels<T> {
-    pub(super) start: *const T,
-    pub(super) stride: usize,
+pub(crate) struct Panels<T> {
+    pub(crate) start: *const T,
+    pub(crate) stride: usize,
 }
 
 impl<T> Panels<T> {
     /// The same operands by another name of their type.
-    pub(super) fn cast<U>(self) -> Panels<U> {
+    pub(crate) fn cast<U>(self) -> Panels<U> {
         Panels { start: self.start.cast(), stride: self.stride }
     }
 }
@@ -38,7 +38,7 @@ impl<T> Panels<T> {
 /// `0..rows` in as few tiles as can be, nearly equal ones, each but for the last of an even number of rows:
 /// `(first row, rows)`. `highest` is even.
 #[inline(always)]
-pub(super) fn tiles(rows: usize, highest: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn tiles(rows: usize, highest: usize) -> impl Iterator<Item = (usize, usize)> {
     let pairs = rows.div_ceil(2);
     let count = pairs.div_ceil(highest / 2).max(1);
     let (least, more) = (pairs / count, pairs % count);
@@ -74,7 +74,7 @@ macro_rules! with_height {
 /// # Safety
 /// All of that but `then` can be read, for `panels` of `right`; and as `finish` asks.
 #[inline(always)]
-pub(super) unsafe fn product<L: Lanes, F: Finish<L>>(
+pub(crate) unsafe fn product<L: Lanes, F: Finish<L>>(
     left: Panels<L::Operand>,
     right: Panels<L::Operand>,
     rows: usize,
@@ -160,7 +160,7 @@ unsafe fn across<L: Lanes, const M: usize>(
 /// # Safety
 /// All of that can be read and `output` written; `rows` is a multiple of `STEP`.
 #[inline(always)]
-pub(super) unsafe fn add_product_over_rows<L: Lanes>(
+pub(crate) unsafe fn add_product_over_rows<L: Lanes>(
     left: Panels<L::Operand>,
     channels: usize,
     right: *const L::Operand,

@@ -82,6 +82,11 @@ impl Lanes for Avx2 {
         unsafe { _mm256_fmadd_ps(a, b, c) }
     }
     #[inline(always)]
+    unsafe fn clamp(x: __m256, least: __m256, most: __m256) -> __m256 {
+        // The second operand is what a NaN gives.
+        unsafe { _mm256_min_ps(most, _mm256_max_ps(least, x)) }
+    }
+    #[inline(always)]
     unsafe fn fetch(line: *const u8) {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
     }
