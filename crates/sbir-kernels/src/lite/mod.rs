@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 pub use plan::{BlockSpec, ConvKind, ConvSpec, LiteSpec};
 
-use forward::{Scratch, Tape};
+use forward::Tape;
 
 /// Pictures of a chunk: enough rows for the last products to be worth their packing, few enough for a
 /// chunk's planes to stay in a shared cache.
@@ -103,8 +103,9 @@ impl LiteNet {
         pixels
             .par_chunks(CHUNK * picture)
             .zip(output.par_chunks_mut(CHUNK * self.spec.width))
-            .for_each_init(Scratch::default, |scratch, (pixels, output)| {
-                forward::embed(self, pixels, side, scratch, output);
+            .for_each_init(Tape::sharing, |tape, (pixels, output)| {
+                forward::run(self, pixels, side, tape);
+                output.copy_from_slice(&tape.head.embeddings);
             });
         output
     }
@@ -130,11 +131,11 @@ impl LiteNet {
             .zip(at_embeddings.par_chunks(share * self.spec.width))
             .map(|(pixels, at_embeddings)| {
                 let mut sum = LiteWeights::zeros(&self.spec);
-                let mut tape = Tape::default();
+                let mut tape = Tape::keeping();
                 let chunks = pixels.chunks(CHUNK * picture);
                 for (pixels, at) in chunks.zip(at_embeddings.chunks(CHUNK * self.spec.width)) {
-                    forward::record(self, pixels, side, &mut tape);
-                    backward::pull(self, &mut tape, at, &mut sum);
+                    forward::run(self, pixels, side, &mut tape);
+                    backward::pull(self, &tape, at, &mut sum);
                 }
                 sum
             })
