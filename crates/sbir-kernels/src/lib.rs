@@ -4,6 +4,7 @@
 //! are slices, shapes are numbers.
 #![allow(unsafe_code)]
 
+pub mod jpeg;
 pub mod lite;
 pub mod map;
 mod product;
