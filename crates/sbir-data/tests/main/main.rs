@@ -7,6 +7,7 @@ mod bad_images;
 mod batches;
 mod folders;
 mod fscoco;
+mod heic;
 mod parity;
 mod pictures;
 mod real;
