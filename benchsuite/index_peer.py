@@ -5,6 +5,7 @@
     index_peer.py graph MODEL.safetensors OUT.onnx
     index_peer.py embed FOLDER GRAPH.onnx draft|full OUT.npz
     index_peer.py timed TOOL RUN RAW.csv COMMAND…       runs a command; adds a line of what it took
+    index_peer.py memory TOOL RAW.csv COMMAND…   runs a command; adds the most memory that it held, without mapped files
     index_peer.py agree OUT.npz EXPORT.npy EXPORT.jsonl
 """
 
@@ -181,6 +182,25 @@ def timed(tool, run, raw, *command):
         seconds, count = told["seconds"], told["photos"]
         numbers = [seconds, count / seconds, wall, cpu / wall, used.ru_maxrss / 1024]
         table.writerow([tool, run, count, *(f"{number:.2f}" for number in numbers)])
+
+
+def memory(tool, raw, *command):
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    most = 0
+    while child.poll() is None:
+        try:
+            status = pathlib.Path(f"/proc/{child.pid}/status").read_text().splitlines()
+        except OSError:
+            break
+        most = max([most, *(int(line.split()[1]) for line in status if line.startswith("RssAnon"))])
+        time.sleep(0.02)
+    told = child.communicate()[0]
+    fresh = not os.path.exists(raw)
+    with open(raw, "a", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        if fresh:
+            table.writerow(["tool", "photos", "anonymous_mib"])
+        table.writerow([tool, json.loads(told[told.index("{") :])["photos"], f"{most / 1024:.1f}"])
 
 
 def agree(peer, vectors, lines):

@@ -11,4 +11,5 @@ mod heic;
 mod parity;
 mod pictures;
 mod real;
+mod traced;
 mod upright;
