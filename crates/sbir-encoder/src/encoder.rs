@@ -343,11 +343,12 @@ impl Encoder {
         let preprocessing =
             serde_json::to_string(&self.preprocessing).expect("plain data serialises");
         hash.update(format!("{}\n{preprocessing}\n", self.config));
+        let mut bytes = Vec::new();
         for (name, shape, values) in self.parameters.to_values() {
             hash.update(format!("{name} {shape:?}\n"));
-            for value in values {
-                hash.update(value.to_le_bytes());
-            }
+            bytes.clear();
+            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            hash.update(&bytes);
         }
         hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }

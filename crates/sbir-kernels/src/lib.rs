@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 pub mod convnext;
+pub mod jpeg;
 pub mod lite;
 pub mod map;
 mod panels;

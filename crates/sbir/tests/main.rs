@@ -10,6 +10,7 @@ mod evaluate;
 mod find;
 mod help;
 mod real_data;
+mod reduced;
 mod resume;
 mod train;
 mod util;

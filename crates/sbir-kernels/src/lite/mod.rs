@@ -164,8 +164,8 @@ impl LiteNet {
                 let mut tape = Tape::default();
                 let chunks = pixels.chunks(CHUNK * picture);
                 for (pixels, at) in chunks.zip(at_embeddings.chunks(CHUNK * self.spec.width)) {
-                    forward::record(self, pixels, side, &mut tape);
-                    backward::pull(self, &mut tape, at, &mut sum);
+                    forward::run(self, pixels, side, &mut tape);
+                    backward::pull(self, &tape, at, &mut sum);
                 }
                 sum
             })
