@@ -134,7 +134,7 @@ impl PixelBack {
                     let place = panel * L::PANEL + half * L::LANES;
                     let x = self.pixel.normalised::<L>(self.moments, panel, half);
                     let at = self.at::<L>(panel, half);
-                    let [weights, biases] = self.sums.map(|sums| sums.add(place));
+                    let (weights, biases) = (self.sums[0].add(place), self.sums[1].add(place));
                     L::store(weights, L::fma(at, x, L::load(weights)));
                     L::store(biases, L::add(at, L::load(biases)));
                     let scaled = L::mul(at, L::load(self.weight.add(place)));

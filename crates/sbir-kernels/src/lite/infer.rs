@@ -163,10 +163,21 @@ where
         Self { spec: spec.clone(), stem, blocks, features, projection }
     }
 
-    /// Runs `work` for every span of `rows`: on all threads where they are `shared`, else one after another.
-    fn over(&self, rows: usize, width: usize, shared: bool, work: impl Fn(Span) + Send + Sync) {
+    /// Runs `work` for every span of `rows`, with room for the span's rows of `width` operands: on all threads where they
+    /// are `shared`, else one after another.
+    fn over(
+        &self,
+        rows: usize,
+        width: usize,
+        shared: bool,
+        work: impl Fn(Span, Shared<L::Operand>) + Send + Sync,
+    ) {
+        let width = width.next_multiple_of(L::PANEL);
         let threads = if shared { rayon::current_num_threads() } else { 1 };
-        let spans = cut::<L>(rows, TEMPORARIES / width.max(1), threads);
+        let spans = cut::<L>(rows, TEMPORARIES / width, threads);
+        let work = |span: Span| {
+            with_operands(width * span.count, |operands| work(span, Shared(operands)));
+        };
         if shared {
             spans.into_par_iter().for_each(work);
         } else {
@@ -190,7 +201,7 @@ where
             .blocks
             .first()
             .map_or(&self.features, |block| block.expand.as_ref().unwrap_or(&block.project));
-        self.over(plane.pixels(), 64, shared, |span| {
+        self.over(plane.pixels(), 32, shared, |span, operands| {
             let then = first.start();
             // SAFETY: the processor was checked when the network was made; maps are sized for their planes; rows of a span are
             // one work's own.
@@ -202,6 +213,7 @@ where
                     span,
                     to,
                     then: Shared(then.cast_mut()),
+                    operands,
                 })
             };
         });
@@ -238,10 +250,19 @@ where
                 .get(place + 1)
                 .map_or(&self.features, |block| block.expand.as_ref().unwrap_or(&block.project));
             let then = Shared(next.start().cast_mut());
-            self.over(out.pixels(), inner.channels, shared, |span| {
+            self.over(out.pixels(), inner.channels, shared, |span, operands| {
                 // SAFETY: as above.
                 unsafe {
-                    L::enter(Filter { block, window, span, from: expanded, residual, to, then })
+                    L::enter(Filter {
+                        block,
+                        window,
+                        span,
+                        from: expanded,
+                        residual,
+                        to,
+                        then,
+                        operands,
+                    })
                 };
             });
             plane = out;
@@ -267,9 +288,11 @@ where
         then: *const L::Operand,
     ) {
         let then = Shared(then.cast_mut());
-        self.over(plane.pixels(), plane.channels, shared, |span| {
+        self.over(plane.pixels(), plane.channels, shared, |span, operands| {
             // SAFETY: as in `picture`.
-            unsafe { L::enter(PointwiseTile { product, plane, span, from, to, most, then }) };
+            unsafe {
+                L::enter(PointwiseTile { product, plane, span, from, to, most, then, operands })
+            };
         });
     }
 
@@ -297,7 +320,14 @@ where
         let mut embedding = vec![0.0; self.projection.panels * L::PANEL];
         let to = Shared(embedding.as_mut_ptr());
         // SAFETY: as in `picture`; the embedding is sized for the projection's panels.
-        unsafe { L::enter(Project { weights: &self.projection, pooled: &pooled, to }) };
+        with_operands(pooled.len().next_multiple_of(L::PANEL), |operands| unsafe {
+            L::enter(Project {
+                weights: &self.projection,
+                pooled: &pooled,
+                to,
+                operands: Shared::<L::Operand>(operands),
+            });
+        });
         embedding.truncate(output.len());
         let length = embedding.iter().map(|x| x * x).sum::<f32>().sqrt().max(LENGTH_EPSILON);
         output.iter_mut().zip(&embedding).for_each(|(to, x)| *to = x / length);
@@ -350,66 +380,62 @@ struct Stem<'a, T> {
     span: Span,
     to: Shared<f32>,
     then: Shared<T>,
+    operands: Shared<T>,
 }
 
 impl<T: Plain> Work for Stem<'_, T> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Self { product: weights, pixels, side, span, to, then } = self;
+        let Self { product: weights, pixels, side, span, to, then, operands } = self;
+        let operands = operands.0.cast::<L::Operand>();
         let out = side.div_ceil(2);
         let before = padding(side, 3, 2);
         let stride = span.count * L::PANEL;
-        with_operands(32 * span.count, |operands: *mut L::Operand| {
-            // 27 values are one panel of 32, or two of 16.
-            let mut patch = [0.0; 32];
-            for row in 0..span.count {
-                let place = span.start + row;
-                let (y, x) = (2 * (place / out), 2 * (place % out));
-                for (tap, values) in patch[..STEM_DEPTH].chunks_exact_mut(3).enumerate() {
-                    let (row, column) =
-                        ((y + tap / 3).wrapping_sub(before), (x + tap % 3).wrapping_sub(before));
-                    let inside = row < side && column < side;
-                    for (colour, value) in values.iter_mut().enumerate() {
-                        *value = if inside {
-                            pixels[(colour * side + row) * side + column]
-                        } else {
-                            0.0
-                        };
-                    }
-                }
-                // SAFETY: operands hold 32 values a row.
-                unsafe {
-                    for panel in 0..32 / L::PANEL {
-                        for half in 0..2 {
-                            let from = panel * L::PANEL + half * L::LANES;
-                            let to =
-                                operands.add(panel * stride + row * L::PANEL + half * L::LANES);
-                            L::put(to, L::load(patch[from..].as_ptr()));
-                        }
-                    }
+        // 27 values are one panel of 32, or two of 16.
+        let mut patch = [0.0; 32];
+        for row in 0..span.count {
+            let place = span.start + row;
+            let (y, x) = (2 * (place / out), 2 * (place % out));
+            for (tap, values) in patch[..STEM_DEPTH].chunks_exact_mut(3).enumerate() {
+                let (row, column) =
+                    ((y + tap / 3).wrapping_sub(before), (x + tap % 3).wrapping_sub(before));
+                let inside = row < side && column < side;
+                for (colour, value) in values.iter_mut().enumerate() {
+                    *value =
+                        if inside { pixels[(colour * side + row) * side + column] } else { 0.0 };
                 }
             }
-            // SAFETY: the map is one of `out * out` pixels.
+            // SAFETY: operands hold 32 values a row.
             unsafe {
-                let mut finish = Activate::<L> {
-                    bias: weights.bias.as_ptr(),
-                    to: to.0.add(span.start * L::PANEL),
-                    residual: None,
-                    most: Some(6.0),
-                    stride: out * out * L::PANEL,
-                    lanes: PhantomData,
-                };
-                product::<L, _>(
-                    Panels { start: operands.cast_const(), stride },
-                    weights.weights.whole().cast(),
-                    span.count,
-                    STEM_DEPTH,
-                    0..weights.weights.panels,
-                    then.0.cast_const().cast(),
-                    &mut finish,
-                );
+                for panel in 0..32 / L::PANEL {
+                    for half in 0..2 {
+                        let from = panel * L::PANEL + half * L::LANES;
+                        let to = operands.add(panel * stride + row * L::PANEL + half * L::LANES);
+                        L::put(to, L::load(patch[from..].as_ptr()));
+                    }
+                }
             }
-        });
+        }
+        // SAFETY: the map is one of `out * out` pixels.
+        unsafe {
+            let mut finish = Activate::<L> {
+                bias: weights.bias.as_ptr(),
+                to: to.0.add(span.start * L::PANEL),
+                residual: None,
+                most: Some(6.0),
+                stride: out * out * L::PANEL,
+                lanes: PhantomData,
+            };
+            product::<L, _>(
+                Panels { start: operands.cast_const(), stride },
+                weights.weights.whole().cast(),
+                span.count,
+                STEM_DEPTH,
+                0..weights.weights.panels,
+                then.0.cast_const().cast(),
+                &mut finish,
+            );
+        }
     }
 }
 
@@ -423,44 +449,44 @@ struct PointwiseTile<'a, T> {
     to: Shared<f32>,
     most: Option<f32>,
     then: Shared<T>,
+    operands: Shared<T>,
 }
 
 impl<T: Plain> Work for PointwiseTile<'_, T> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Self { product: weights, plane, span, from, to, most, then } = self;
+        let Self { product: weights, plane, span, from, to, most, then, operands } = self;
+        let operands = operands.0.cast::<L::Operand>();
         let (panels, stride) = (plane.panels::<L>(), span.count * L::PANEL);
         let map_stride = plane.pixels() * L::PANEL;
-        with_operands(panels * stride, |operands: *mut L::Operand| {
-            // SAFETY: operands were sized above, maps by their planes.
-            unsafe {
-                for panel in 0..panels {
-                    let from = from.0.add(panel * map_stride + span.start * L::PANEL);
-                    let to = operands.add(panel * stride);
-                    for vector in 0..2 * span.count {
-                        let place = vector * L::LANES;
-                        L::put(to.add(place), L::load(from.add(place)));
-                    }
+        // SAFETY: operands were sized above, maps by their planes.
+        unsafe {
+            for panel in 0..panels {
+                let from = from.0.add(panel * map_stride + span.start * L::PANEL);
+                let to = operands.add(panel * stride);
+                for vector in 0..2 * span.count {
+                    let place = vector * L::LANES;
+                    L::put(to.add(place), L::load(from.add(place)));
                 }
-                let mut finish = Activate::<L> {
-                    bias: weights.bias.as_ptr(),
-                    to: to.0.add(span.start * L::PANEL),
-                    residual: None,
-                    most,
-                    stride: map_stride,
-                    lanes: PhantomData,
-                };
-                product::<L, _>(
-                    Panels { start: operands.cast_const(), stride },
-                    weights.weights.whole().cast(),
-                    span.count,
-                    plane.channels,
-                    0..weights.weights.panels,
-                    then.0.cast_const().cast(),
-                    &mut finish,
-                );
             }
-        });
+            let mut finish = Activate::<L> {
+                bias: weights.bias.as_ptr(),
+                to: to.0.add(span.start * L::PANEL),
+                residual: None,
+                most,
+                stride: map_stride,
+                lanes: PhantomData,
+            };
+            product::<L, _>(
+                Panels { start: operands.cast_const(), stride },
+                weights.weights.whole().cast(),
+                span.count,
+                plane.channels,
+                0..weights.weights.panels,
+                then.0.cast_const().cast(),
+                &mut finish,
+            );
+        }
     }
 }
 
@@ -473,52 +499,52 @@ struct Filter<'a, T> {
     residual: Option<Shared<f32>>,
     to: Shared<f32>,
     then: Shared<T>,
+    operands: Shared<T>,
 }
 
 impl<T: Plain> Work for Filter<'_, T> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Self { block, window, span, from, residual, to, then } = self;
+        let Self { block, window, span, from, residual, to, then, operands } = self;
+        let operands = operands.0.cast::<L::Operand>();
         let inner = block.spec.inner();
         let (panels, stride) = (inner.div_ceil(L::PANEL), span.count * L::PANEL);
         let BlockSpec { kernel, stride: step, .. } = block.spec;
         let taps = kernel * kernel;
-        with_operands(panels * stride, |operands: *mut L::Operand| {
-            // SAFETY: operands were sized above, maps by their planes.
-            unsafe {
-                for panel in 0..panels {
-                    let from = from.0.add(panel * window.input[0] * window.input[1] * L::PANEL);
-                    let weights = block.filter.weights.as_ptr().add(panel * taps * L::PANEL);
-                    let bias = block.filter.bias.as_ptr().add(panel * L::PANEL);
-                    let to = operands.add(panel * stride);
-                    match (kernel, step) {
-                        (3, 1) => window::filter::<L, 3, 1>(window, span, from, weights, bias, to),
-                        (3, _) => window::filter::<L, 3, 2>(window, span, from, weights, bias, to),
-                        (_, 1) => window::filter::<L, 5, 1>(window, span, from, weights, bias, to),
-                        _ => window::filter::<L, 5, 2>(window, span, from, weights, bias, to),
-                    }
+        // SAFETY: operands were sized above, maps by their planes.
+        unsafe {
+            for panel in 0..panels {
+                let from = from.0.add(panel * window.input[0] * window.input[1] * L::PANEL);
+                let weights = block.filter.weights.as_ptr().add(panel * taps * L::PANEL);
+                let bias = block.filter.bias.as_ptr().add(panel * L::PANEL);
+                let to = operands.add(panel * stride);
+                match (kernel, step) {
+                    (3, 1) => window::filter::<L, 3, 1>(window, span, from, weights, bias, to),
+                    (3, _) => window::filter::<L, 3, 2>(window, span, from, weights, bias, to),
+                    (_, 1) => window::filter::<L, 5, 1>(window, span, from, weights, bias, to),
+                    _ => window::filter::<L, 5, 2>(window, span, from, weights, bias, to),
                 }
-                let out = window.output[0] * window.output[1] * L::PANEL;
-                let mut finish = Activate::<L> {
-                    bias: block.project.bias.as_ptr(),
-                    to: to.0.add(span.start * L::PANEL),
-                    residual: residual
-                        .map(|residual| residual.0.add(span.start * L::PANEL).cast_const()),
-                    most: None,
-                    stride: out,
-                    lanes: PhantomData,
-                };
-                product::<L, _>(
-                    Panels { start: operands.cast_const(), stride },
-                    block.project.weights.whole().cast(),
-                    span.count,
-                    inner,
-                    0..block.project.weights.panels,
-                    then.0.cast_const().cast(),
-                    &mut finish,
-                );
             }
-        });
+            let out = window.output[0] * window.output[1] * L::PANEL;
+            let mut finish = Activate::<L> {
+                bias: block.project.bias.as_ptr(),
+                to: to.0.add(span.start * L::PANEL),
+                residual: residual
+                    .map(|residual| residual.0.add(span.start * L::PANEL).cast_const()),
+                most: None,
+                stride: out,
+                lanes: PhantomData,
+            };
+            product::<L, _>(
+                Panels { start: operands.cast_const(), stride },
+                block.project.weights.whole().cast(),
+                span.count,
+                inner,
+                0..block.project.weights.panels,
+                then.0.cast_const().cast(),
+                &mut finish,
+            );
+        }
     }
 }
 
@@ -528,40 +554,38 @@ struct Project<'a, T> {
     pooled: &'a [f32],
     /// `[panels, PANEL]`.
     to: Shared<f32>,
+    operands: Shared<T>,
 }
 
 impl<T: Plain> Work for Project<'_, T> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Self { weights, pooled, to } = self;
+        let Self { weights, pooled, to, operands } = self;
+        let operands = operands.0.cast::<L::Operand>();
         let length = pooled.len().next_multiple_of(L::PANEL);
-        with_operands(length, |operands: *mut L::Operand| {
-            // SAFETY: operands were sized above.
-            unsafe {
-                for place in 0..length {
-                    operands
-                        .add(place)
-                        .write(L::operand(pooled.get(place).copied().unwrap_or(0.0)));
-                }
-                let mut finish = Activate::<L> {
-                    bias: std::ptr::null(),
-                    to: to.0,
-                    residual: None,
-                    most: None,
-                    stride: L::PANEL,
-                    lanes: PhantomData,
-                };
-                product::<L, _>(
-                    Panels { start: operands.cast_const(), stride: L::PANEL },
-                    weights.whole().cast(),
-                    1,
-                    pooled.len(),
-                    0..weights.panels,
-                    weights.whole().start.cast(),
-                    &mut finish,
-                );
+        // SAFETY: operands were sized above.
+        unsafe {
+            for place in 0..length {
+                operands.add(place).write(L::operand(pooled.get(place).copied().unwrap_or(0.0)));
             }
-        });
+            let mut finish = Activate::<L> {
+                bias: std::ptr::null(),
+                to: to.0,
+                residual: None,
+                most: None,
+                stride: L::PANEL,
+                lanes: PhantomData,
+            };
+            product::<L, _>(
+                Panels { start: operands.cast_const(), stride: L::PANEL },
+                weights.whole().cast(),
+                1,
+                pooled.len(),
+                0..weights.panels,
+                weights.whole().start.cast(),
+                &mut finish,
+            );
+        }
     }
 }
 

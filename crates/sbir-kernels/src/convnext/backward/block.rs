@@ -99,7 +99,8 @@ impl<T: Plain> Work for BlockTile<'_, T> {
                 let pixel =
                     |row: usize| Pixel { start: filtered.add(row * L::PANEL), stride, channels };
                 let pair = [first, (first + 1).min(count - 1)];
-                let moments = pair.map(|row| pixel(row).moments::<L>(epsilon));
+                let moments =
+                    [pixel(pair[0]).moments::<L>(epsilon), pixel(pair[1]).moments::<L>(epsilon)];
                 let is_pair = first + 1 < count;
                 for panel in 0..panels {
                     for half in 0..2 {

@@ -61,10 +61,9 @@ impl<T: Plain> Work for DownTile<'_, T> {
                 let pair = [first, (first + 1).min(count - 1)];
                 for panel in 0..panels {
                     for half in 0..2 {
-                        let [even, odd] = pair.map(|row| {
-                            let place = scratch.offsets[row] + panel * rows.panel_stride::<L>();
-                            L::load(self.at_output.0.add(place + half * L::LANES))
-                        });
+                        let place = panel * rows.panel_stride::<L>() + half * L::LANES;
+                        let even = L::load(self.at_output.0.add(place + scratch.offsets[pair[0]]));
+                        let odd = L::load(self.at_output.0.add(place + scratch.offsets[pair[1]]));
                         let to = self.at_product.row::<L>(panel, span.start + first);
                         L::put_rows(to, half, even, if is_pair { odd } else { L::splat(0.0) });
                         let to = left.add(panel * stride + first * L::PANEL + half * L::LANES);
@@ -75,8 +74,9 @@ impl<T: Plain> Work for DownTile<'_, T> {
                     }
                 }
                 for tap in 0..4 {
-                    let pixels = pair.map(|row| source(row, tap));
-                    let moments = pixels.map(|pixel| pixel.moments::<L>(epsilon));
+                    let pixels = [source(pair[0], tap), source(pair[1], tap)];
+                    let moments =
+                        [pixels[0].moments::<L>(epsilon), pixels[1].moments::<L>(epsilon)];
                     for panel in 0..panels_in {
                         for half in 0..2 {
                             let normalised = |i: usize| {
@@ -164,9 +164,9 @@ impl<T: Plain> Work for StemTile<'_, T> {
                 let pair = [first, (first + 1).min(count - 1)];
                 for panel in 0..STEM_DEPTH.div_ceil(L::PANEL) {
                     for half in 0..2 {
-                        let [even, odd] = pair.map(|row| {
-                            L::get(operands.add(panel * stride + row * L::PANEL + half * L::LANES))
-                        });
+                        let from = operands.add(panel * stride + half * L::LANES);
+                        let even = L::get(from.add(pair[0] * L::PANEL));
+                        let odd = L::get(from.add(pair[1] * L::PANEL));
                         let to = self.patches.row::<L>(panel, span.start + first);
                         L::put_rows(to, half, even, if is_pair { odd } else { L::splat(0.0) });
                     }
@@ -182,7 +182,7 @@ impl<T: Plain> Work for StemTile<'_, T> {
                         }
                     }
                 }
-                let backs = pair.map(|row| {
+                let back = |row: usize| -> PixelBack {
                     let pixel = Pixel { start: filtered.add(row * L::PANEL), stride, channels };
                     let place = |at: usize| self.norm_sums.0.add(at * panels * L::PANEL);
                     PixelBack {
@@ -193,7 +193,8 @@ impl<T: Plain> Work for StemTile<'_, T> {
                         weight: patch.norm.affine().weight,
                         sums: [place(0), place(1)],
                     }
-                });
+                };
+                let backs = [back(pair[0]), back(pair[1])];
                 let first_means = backs[0].means::<L>();
                 let means =
                     [first_means, if is_pair { backs[1].means::<L>() } else { first_means }];
