@@ -10,7 +10,8 @@ pub struct Config {
     /// Where to listen. Beyond the loopback interface a token is required.
     pub listen: SocketAddr,
     /// Further names that the server is reached by, each `name` or `name:port`, compared with the `Host` of every
-    /// request. `localhost` and addresses of the machine itself need no mention.
+    /// request. `localhost` and addresses of the machine itself need no mention. With any other name a token is required:
+    /// something forwards requests from elsewhere.
     pub hosts: Vec<String>,
     /// The token that browsers and scripts must show. Without one, one is made where it is required.
     pub token: Option<String>,

@@ -75,10 +75,10 @@ impl Server {
         }
     }
 
-    /// Whether a token must be shown.
+    /// Why a token must be shown, if it must.
     #[must_use]
-    pub fn needs_token(&self) -> bool {
-        self.app.access.token().is_some()
+    pub fn why_token(&self) -> Option<&str> {
+        self.app.access.why_token()
     }
 
     /// Serves until `stop` is ready: no new connections then, and a few seconds for what is under way.

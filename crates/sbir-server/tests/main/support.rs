@@ -78,6 +78,11 @@ impl Site {
         site
     }
 
+    /// One that asks for a token.
+    pub fn with_token() -> Self {
+        Self::start(1, |_| {}, |config| config.token = Some("a-token-of-mine-1".into()))
+    }
+
     /// `prepare` sees the folder before the server does.
     pub fn start(
         count: u32,
