@@ -40,7 +40,11 @@ export class PracticeView {
     if (this.#stage === "look") this.#stage = "start";
     if (this.#stage === "draw") this.#draw();
     else if (this.#stage === "start") this.#start();
-    else this.#lock(true);
+    else {
+      // The rank still stands; what lay on the paper was another view's.
+      this.#cover(null);
+      this.#lock(true);
+    }
     this.#tools();
   }
 
