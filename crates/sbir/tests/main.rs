@@ -11,6 +11,7 @@ mod find;
 mod help;
 mod real_data;
 mod resume;
+mod serve;
 mod train;
 mod util;
 mod vulkan;

@@ -148,6 +148,7 @@ describe("the page and its server", { skip: missing(), timeout: 600_000 }, () =>
     const { page, check, close } = await openPage(browser, server.url);
     try {
       await page.getByText("No photos yet").waitFor();
+      await page.getByText(`There is no photo in ${folder.photos}`).waitFor();
       check();
     } finally {
       await close();

@@ -63,7 +63,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     };
     let library = Arc::new(opened);
     serve(config, library, Arc::new(embedder), ready, || stop.load(Ordering::Relaxed))?;
-    Ok(())
+    // It ends by nothing else.
+    Err(Failure::Interrupted("stopped".to_owned()))
 }
 
 /// Shows the page where there is a desktop; that there is none is no error.
