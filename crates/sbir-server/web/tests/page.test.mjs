@@ -405,10 +405,10 @@ describe("the page", { skip: missing(), timeout: 600_000 }, () => {
     for (let i = 1; i <= 20; i++) await touch("touchMove", 60 + i * 8, 260 - i * 9);
     await touch("touchEnd");
     await results(page);
+    assert.equal(await page.evaluate(() => scrollY), 0);
     const drawn = await strokes(page);
     assert.equal(drawn.length, 1);
     assert.ok(drawn[0].length > 10, `${drawn[0].length} points`);
-    assert.equal(await page.evaluate(() => scrollY), 0);
   });
 
   for (const colorScheme of ["light", "dark"]) {
