@@ -12,6 +12,7 @@ mod help;
 mod real_data;
 mod reduced;
 mod resume;
+mod serve;
 mod train;
 mod util;
 mod vulkan;

@@ -608,6 +608,9 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: std::net::SocketAddr,
 
     /// Further name by which the server is reached; may be repeated
+    ///
+    /// Requests under any other name are refused. Since such a name may lead here from elsewhere, through a proxy on
+    /// this machine, it makes a token required, as a --listen beyond 127.0.0.1 does.
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Vec<String>,
 
@@ -616,6 +619,8 @@ pub(crate) struct ServeArgs {
     pub(crate) model: PathBuf,
 
     /// Do not open a browser
+    ///
+    /// None is opened either where a token is needed, which others could read in the browser's arguments.
     #[arg(long)]
     pub(crate) no_open: bool,
 
