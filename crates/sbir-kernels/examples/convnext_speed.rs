@@ -1,6 +1,8 @@
 //! Times ConvNeXt-Small on random weights: `convnext_speed [f32|bf16] [batch] [side] [seconds]
 //! [memory]`; with memory in GB, gradients too.
 
+#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+
 use std::time::Instant;
 
 use sbir_kernels::convnext::{ConvNextNet, ConvNextSpec, Precision};

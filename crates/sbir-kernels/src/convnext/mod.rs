@@ -5,6 +5,11 @@
 //! one go from the depthwise convolution to the residual, so that what lies between stays in a cache; threads share the
 //! spans. What a value is does not depend on the cut, so results are the same to the bit for any number of threads.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "places in a tile are places in the buffers beside it too"
+)]
+
 mod backward;
 mod depthwise;
 mod forward;

@@ -135,11 +135,10 @@ proptest! {
             bytes[place] = value;
         }
         // A size that was changed is for the caller to check.
-        if let Some(at) = bytes.windows(2).position(|pair| pair == [0xFF, 0xC0]) {
-            if bytes[at + 5] > 1 || bytes[at + 7] > 1 {
+        if let Some(at) = bytes.windows(2).position(|pair| pair == [0xFF, 0xC0])
+            && (bytes[at + 5] > 1 || bytes[at + 7] > 1) {
                 return Ok(());
             }
-        }
         if let Some(found) = reduced(&bytes, factor) {
             prop_assert_eq!(found.pixels.len(), found.width * found.height * found.channels);
         }

@@ -214,7 +214,7 @@ where
                     to,
                     then: Shared(then.cast_mut()),
                     operands,
-                })
+                });
             };
         });
         for (place, block) in self.blocks.iter().enumerate() {
@@ -262,7 +262,7 @@ where
                         to,
                         then,
                         operands,
-                    })
+                    });
                 };
             });
             plane = out;
@@ -291,7 +291,7 @@ where
         self.over(plane.pixels(), plane.channels, shared, |span, operands| {
             // SAFETY: as in `picture`.
             unsafe {
-                L::enter(PointwiseTile { product, plane, span, from, to, most, then, operands })
+                L::enter(PointwiseTile { product, plane, span, from, to, most, then, operands });
             };
         });
     }
@@ -348,12 +348,12 @@ where
         let apart = if threads > 1 { count / threads * threads } else { count };
         let (many, few) = output.split_at_mut(apart * width);
         let (ahead, rest) = pixels.split_at(apart * picture);
-        ahead
-            .par_chunks(picture)
-            .zip(many.par_chunks_mut(width))
-            .for_each_init(Maps::default, |maps, (pixels, output)| {
-                self.picture(pixels, side, false, maps, output)
-            });
+        ahead.par_chunks(picture).zip(many.par_chunks_mut(width)).for_each_init(
+            Maps::default,
+            |maps, (pixels, output)| {
+                self.picture(pixels, side, false, maps, output);
+            },
+        );
         let mut maps = Maps::default();
         for (pixels, output) in rest.chunks(picture).zip(few.chunks_mut(width)) {
             self.picture(pixels, side, true, &mut maps, output);
