@@ -1,17 +1,38 @@
 //! ConvNeXt on the CPU: embeddings, and gradients of all weights from gradients at the embeddings.
+//!
+//! Activations are NHWC in panels of channels as wide as two vectors, so that a row of a panel serves products as right
+//! operand (two vectors) and as left operand (value by value) alike. A block is computed span by span of its rows, each in
+//! one go from the depthwise convolution to the residual, so that what lies between stays in a cache; threads share the
+//! spans. What a value is does not depend on the cut, so results are the same to the bit for any number of threads.
 
-/// Which ConvNeXt.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConvNextSpec {
-    /// Blocks in each of the four stages.
-    pub depths: [usize; 4],
-    /// Channels of each of the four stages.
-    pub dims: [usize; 4],
-    /// Width of the projection after the pooled features' LayerNorm; `None` for neither.
-    pub projection: Option<usize>,
-    /// LayerNorm's epsilon.
-    pub norm_epsilon: f32,
-}
+mod backward;
+mod buffer;
+mod depthwise;
+mod forward;
+mod head;
+mod lanes;
+mod micro;
+mod network;
+mod norm;
+mod pack;
+mod patch;
+mod rows;
+mod spec;
+mod tape;
+mod weights;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub use spec::{ConvNextSpec, MIN_SIDE};
+pub use tape::Tape;
+
+use crate::simd::Simd;
+use buffer::Plain;
+use lanes::Lanes;
+use network::{Core, Recording};
 
 /// The values that products are made of. Sums, and everything else, are f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,20 +48,84 @@ pub enum Precision {
 #[derive(Debug)]
 pub struct ConvNextNet {
     spec: ConvNextSpec,
+    core: Box<dyn Network>,
 }
 
-/// What a backward pass needs.
-#[derive(Debug)]
-pub struct Tape {}
+/// A network for some instructions.
+trait Network: Send + Sync + fmt::Debug {
+    fn update(&mut self, parameters: &[&[f32]]);
+    fn embed(&self, pixels: &[f32], size: [usize; 3]) -> Vec<f32>;
+    fn tape_bytes(&self, size: [usize; 3]) -> [u64; 2];
+    fn record(&self, pixels: &[f32], size: [usize; 3], recording: &Recording<'_>) -> (Vec<f32>, Tape);
+    fn pull(&self, parameters: &[&[f32]], tape: Tape, at: &[f32], gradients: &mut [Vec<f32>]);
+}
+
+impl<L: Lanes> Network for Core<L>
+where
+    L::Operand: Plain,
+{
+    fn update(&mut self, parameters: &[&[f32]]) {
+        self.set(parameters);
+    }
+
+    fn embed(&self, pixels: &[f32], size: [usize; 3]) -> Vec<f32> {
+        Core::embed(self, pixels, size)
+    }
+
+    fn tape_bytes(&self, size: [usize; 3]) -> [u64; 2] {
+        Core::tape_bytes(self, size)
+    }
+
+    fn record(&self, pixels: &[f32], size: [usize; 3], recording: &Recording<'_>) -> (Vec<f32>, Tape) {
+        let (heads, mut tape) = self.forward(pixels, size, Some(recording));
+        let embeddings = heads.iter().flat_map(|head| head.embedding.iter().copied()).collect();
+        tape.heads = heads;
+        (embeddings, tape)
+    }
+
+    fn pull(&self, parameters: &[&[f32]], tape: Tape, at: &[f32], gradients: &mut [Vec<f32>]) {
+        let _ = (parameters, tape, at, gradients);
+        todo!()
+    }
+}
 
 impl ConvNextNet {
-    /// A network from its parameters, in the order in which a forward pass uses them, each as PyTorch stores it.
+    /// A network from its parameters, in the order of [`ConvNextSpec::parameter_lengths`], each as PyTorch stores it.
     ///
     /// # Panics
-    /// Where a length does not fit `spec`.
-    pub fn new(spec: ConvNextSpec, precision: Precision, simd: crate::simd::Simd, parameters: &[&[f32]]) -> Self {
-        let _ = (precision, simd, parameters);
-        Self { spec }
+    /// Where a length does not fit `spec`, this processor lacks `simd`, or bf16 is asked of a path that has none.
+    pub fn new(spec: ConvNextSpec, precision: Precision, simd: Simd, parameters: &[&[f32]]) -> Self {
+        assert!(simd.is_available(), "{simd}: not on this processor");
+        let core: Box<dyn Network> = match (precision, simd) {
+            #[cfg(target_arch = "x86_64")]
+            (Precision::F32, Simd::Avx512 | Simd::Avx512Bf16) => {
+                Box::new(Core::<lanes::avx512::Avx512>::new(spec.clone(), parameters))
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Precision::Bf16, Simd::Avx512Bf16) => {
+                Box::new(Core::<lanes::avx512::Avx512Bf16>::new(spec.clone(), parameters))
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Precision::F32, Simd::Avx2) => {
+                Box::new(Core::<lanes::avx2::Avx2>::new(spec.clone(), parameters))
+            }
+            (Precision::Bf16, Simd::Portable) => {
+                Box::new(Core::<lanes::portable::PortableBf16>::new(spec.clone(), parameters))
+            }
+            (Precision::F32, _) => {
+                Box::new(Core::<lanes::portable::Portable>::new(spec.clone(), parameters))
+            }
+            (Precision::Bf16, _) => panic!("{simd} has no bf16 products"),
+        };
+        Self { spec, core }
+    }
+
+    /// Packs other parameters of the same shapes, into the memory that is there.
+    ///
+    /// # Panics
+    /// Where a length does not fit.
+    pub fn update(&mut self, parameters: &[&[f32]]) {
+        self.core.update(parameters);
     }
 
     /// The architecture.
@@ -48,40 +133,72 @@ impl ConvNextNet {
         &self.spec
     }
 
+    fn check(&self, pixels: &[f32], [count, height, width]: [usize; 3]) {
+        assert!(height.min(width) >= MIN_SIDE, "pictures of at least {MIN_SIDE} pixels");
+        assert_eq!(pixels.len(), count * 3 * height * width, "length of the pixels");
+    }
+
     /// Embeds pictures: rows of unit length, bit-equal for any number of threads.
     ///
     /// # Shapes
-    /// - `pixels`: `[count, 3, height, width]`, normalised, each side at least 32
+    /// - `pixels`: `[count, 3, height, width]`, normalised, each side at least [`MIN_SIDE`]
     /// - `size`: `[count, height, width]`
     /// - output: `[count, width]`
+    ///
+    /// # Panics
+    /// Where `pixels` is not of that shape.
     pub fn embed(&self, pixels: &[f32], size: [usize; 3]) -> Vec<f32> {
-        let _ = (pixels, size);
-        todo!()
+        self.check(pixels, size);
+        self.core.embed(pixels, size)
     }
 
     /// Bytes that a tape of pictures takes: the least, and with every product kept.
-    pub fn tape_bytes(&self, size: [usize; 3]) -> [u64; 2] {
-        let _ = size;
-        todo!()
-    }
-
-    /// Embeds pictures and keeps what the backward pass needs: in each block its input, and its products as far as `memory` bytes allow.
     ///
     /// # Shapes
-    /// - `scales`: per block in network order, what each picture's branch is multiplied with (stochastic depth), `[count]`;
-    ///   `None` where it is 1 for all. A branch times 0 is not computed.
-    pub fn record(&self, pixels: &[f32], size: [usize; 3], scales: &[Option<Vec<f32>>], memory: u64) -> (Vec<f32>, Tape) {
-        let _ = (pixels, size, scales, memory);
-        todo!()
+    /// - `size`: `[count, height, width]`
+    pub fn tape_bytes(&self, size: [usize; 3]) -> [u64; 2] {
+        self.core.tape_bytes(size)
+    }
+
+    /// Embeds pictures and keeps what the backward pass needs: every block's input, and its products as far as `memory`
+    /// bytes allow; the others are computed again.
+    ///
+    /// # Shapes
+    /// - `pixels`, `size` and output as for [`Self::embed`]
+    /// - `scales`: per block in network order, what each picture's branch is multiplied with (stochastic depth),
+    ///   `[count]`; `None`, or no entry, where it is 1 for all. A branch times 0 is not computed.
+    ///
+    /// # Panics
+    /// Where a shape does not fit.
+    pub fn record(
+        &self,
+        pixels: &[f32],
+        size: [usize; 3],
+        scales: &[Option<Vec<f32>>],
+        memory: u64,
+    ) -> (Vec<f32>, Tape) {
+        self.check(pixels, size);
+        assert!(scales.iter().flatten().all(|scales| scales.len() == size[0]), "a scale a picture");
+        self.core.record(pixels, size, &Recording { scales, memory })
     }
 
     /// Adds the gradient of a loss with respect to every parameter, from its gradient at the embeddings.
     ///
     /// # Shapes
+    /// - `parameters`: those that the network was made of or updated with
     /// - `at_embeddings`: `[count, width]`
     /// - `gradients`: as the parameters
-    pub fn pull(&self, tape: Tape, at_embeddings: &[f32], gradients: &mut [Vec<f32>]) {
-        let _ = (tape, at_embeddings, gradients);
-        todo!()
+    ///
+    /// # Panics
+    /// Where a shape does not fit.
+    pub fn pull(
+        &self,
+        parameters: &[&[f32]],
+        tape: Tape,
+        at_embeddings: &[f32],
+        gradients: &mut [Vec<f32>],
+    ) {
+        assert_eq!(at_embeddings.len(), tape.size[0] * self.spec.width(), "gradient at the embeddings");
+        self.core.pull(parameters, tape, at_embeddings, gradients);
     }
 }
