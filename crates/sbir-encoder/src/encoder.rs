@@ -16,7 +16,7 @@ use crate::convnext::{self, ConvNextConfig, Head, MIN_SIDE, Pass};
 use crate::lite;
 use crate::net::{Arithmetic, Net};
 use crate::parameters::Parameters;
-use crate::values::{is_cpu, to_host};
+use crate::values::to_host;
 use crate::weights::{Scheme, StateDict, Stored, TensorValues, names, save_pth, save_safetensors};
 
 /// Key of the metadata entry of a safetensors file that holds the [`Card`].
@@ -286,7 +286,11 @@ impl Encoder {
     /// Changes the parameters in place.
     pub fn update<T>(&mut self, change: impl FnOnce(&mut Parameters) -> T) -> T {
         let changed = change(&mut self.parameters);
-        self.net.take();
+        // A clone of this encoder may hold the same one.
+        let net = self.net.get_mut().and_then(Option::as_mut).and_then(Arc::get_mut);
+        if !net.is_some_and(|net| net.update(&self.parameters)) {
+            self.net.take();
+        }
         changed
     }
 
@@ -372,9 +376,6 @@ impl Encoder {
 
     /// The form that the CPU's kernels compute; `None` for other devices.
     pub fn net(&self) -> Option<&Net> {
-        if !is_cpu(&self.device) {
-            return None;
-        }
         let make = || Net::new(&self.config, &self.parameters, &self.arithmetic).map(Arc::new);
         self.net.get_or_init(make).as_deref()
     }

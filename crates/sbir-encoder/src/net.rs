@@ -9,9 +9,6 @@ use crate::convnext::{ConvNextConfig, Head, NORM_EPSILON};
 use crate::lite;
 use crate::parameters::Parameters;
 
-/// Whether ConvNeXt has its kernels yet.
-const CONVNEXT: bool = false;
-
 /// How an encoder is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Arithmetic {
@@ -41,30 +38,33 @@ pub enum Net {
 }
 
 impl Net {
-    /// `None` where there are no kernels.
+    /// `None` where Burn's operations compute.
     pub(crate) fn new(
         config: &EncoderConfig,
         parameters: &Parameters,
         arithmetic: &Arithmetic,
     ) -> Option<Self> {
-        match config {
-            _ if !arithmetic.kernels => None,
-            EncoderConfig::ConvNext(_) if !CONVNEXT => None,
+        let Arithmetic { kernels, precision, simd, norm_epsilon } = *arithmetic;
+        let slices = parameters.slices().filter(|_| kernels)?;
+        Some(match config {
             EncoderConfig::ConvNext(config) => {
-                Some(Self::ConvNext(with_slices(parameters, |all| {
-                    let Arithmetic { precision, simd, norm_epsilon, .. } = *arithmetic;
-                    ConvNextNet::new(spec(config, norm_epsilon), precision, simd, all)
-                })))
+                let spec = spec(config, norm_epsilon);
+                Self::ConvNext(ConvNextNet::new(spec, precision, simd, &slices))
             }
-            EncoderConfig::Lite(config) => Some(Self::Lite(lite::net(config, parameters))),
+            EncoderConfig::Lite(config) => Self::Lite(lite::net(config, parameters)),
+        })
+    }
+
+    /// Takes other parameters over, in the memory that is there; false where it has to be made anew.
+    pub(crate) fn update(&mut self, parameters: &Parameters) -> bool {
+        match (self, parameters.slices()) {
+            (Self::ConvNext(net), Some(slices)) => {
+                net.update(&slices);
+                true
+            }
+            _ => false,
         }
     }
-}
-
-fn with_slices<T>(parameters: &Parameters, work: impl FnOnce(&[&[f32]]) -> T) -> T {
-    let values: Vec<_> = parameters.iter().map(|parameter| parameter.value.to_host()).collect();
-    let slices: Vec<&[f32]> = values.iter().map(|values| &**values).collect();
-    work(&slices)
 }
 
 fn spec(config: &ConvNextConfig, norm_epsilon: f64) -> ConvNextSpec {

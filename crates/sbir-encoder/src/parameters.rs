@@ -108,6 +108,17 @@ impl Parameters {
         tracked
     }
 
+    /// Every parameter's values in order, where the CPU computes; `None` where they are on another device.
+    pub fn slices(&self) -> Option<Vec<&[f32]>> {
+        self.items
+            .iter()
+            .map(|parameter| match &parameter.value {
+                Values::Host(values) => Some(values.as_slice()),
+                Values::Device(_) => None,
+            })
+            .collect()
+    }
+
     /// Copies every value to the host: `(name, shape, values)` in order.
     pub fn to_values(&self) -> impl Iterator<Item = (String, Vec<usize>, Vec<f32>)> + '_ {
         self.items.iter().map(|parameter| {

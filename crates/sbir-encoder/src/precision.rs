@@ -15,7 +15,7 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrecisionChoice {
-    /// bf16 where the CPU computes a ConvNeXt and has the instructions, else f32.
+    /// bf16 where the CPU computes a ConvNeXt and is faster in it, else f32.
     #[default]
     Auto,
     /// 32-bit floats.
@@ -34,16 +34,17 @@ impl PrecisionChoice {
         if self == Self::F32 {
             return Ok(Precision::F32);
         }
-        match obstacle(encoder, device.choice, Simd::chosen()?) {
-            None => Ok(Precision::Bf16),
-            Some(_) if self == Self::Auto => Ok(Precision::F32),
-            Some(problem) => Err(Error::Precision { problem }),
+        let simd = Simd::chosen()?;
+        match obstacle(encoder, device.choice, simd) {
+            Some(problem) if self == Self::Bf16 => Err(Error::Precision { problem }),
+            None if self == Self::Bf16 || simd.bf16_pays() => Ok(Precision::Bf16),
+            _ => Ok(Precision::F32),
         }
     }
 
     /// What [`Self::Auto`] is for a ConvNeXt on the CPU.
     pub fn of_convnext(simd: Simd) -> Self {
-        if simd.has_bf16() { Self::Bf16 } else { Self::F32 }
+        if simd.bf16_pays() { Self::Bf16 } else { Self::F32 }
     }
 }
 

@@ -16,7 +16,11 @@ pub enum Values {
 impl Values {
     /// Puts `data` where `device` computes.
     pub fn new(data: Vec<f32>, device: &Device) -> Self {
-        if is_cpu(device) { Self::Host(data) } else { Self::Device(tensor(data, device)) }
+        if *device == Device::flex() {
+            Self::Host(data)
+        } else {
+            Self::Device(tensor(data, device))
+        }
     }
 
     /// As many zeros in the same place.
@@ -43,11 +47,6 @@ impl Values {
             Self::Device(values) => values.clone(),
         }
     }
-}
-
-/// Whether `device` is the CPU.
-pub(crate) fn is_cpu(device: &Device) -> bool {
-    *device == Device::flex()
 }
 
 fn tensor(values: Vec<f32>, device: &Device) -> Tensor<1> {

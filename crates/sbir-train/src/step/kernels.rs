@@ -8,9 +8,13 @@ use sbir_kernels::lite::LiteNet;
 use super::{HostBatch, StepOptions};
 use crate::loss::{Contrast, contrast};
 
+/// Whether ConvNeXt has its backward pass yet.
+pub(crate) const CONVNEXT: bool = false;
+
 /// Both towers of a range of pairs are one batch of pictures, the sketches first.
 pub(super) fn convnext(
     config: &ConvNextConfig,
+    parameters: &[&[f32]],
     net: &ConvNextNet,
     batch: &HostBatch,
     step: u64,
@@ -28,7 +32,7 @@ pub(super) fn convnext(
         let (sketches, photos) = embeddings.split_at(embeddings.len() / 2);
         let Contrast { loss, at_sketches, at_photos } =
             contrast(sketches, photos, &batch.keys, &options.loss);
-        net.pull(tape, &[at_sketches, at_photos].concat(), gradients);
+        net.pull(parameters, tape, &[at_sketches, at_photos].concat(), gradients);
         return loss;
     }
 
@@ -47,7 +51,12 @@ pub(super) fn convnext(
     for chunk in &chunks {
         let rows = chunk.start * width..chunk.end * width;
         let (_, tape) = record(chunk, options.memory);
-        net.pull(tape, &[&at_sketches[rows.clone()], &at_photos[rows]].concat(), gradients);
+        net.pull(
+            parameters,
+            tape,
+            &[&at_sketches[rows.clone()], &at_photos[rows]].concat(),
+            gradients,
+        );
     }
     loss
 }

@@ -8,7 +8,7 @@
 //! same mask both times.
 
 mod graph;
-mod kernels;
+pub(crate) mod kernels;
 
 use std::ops::Range;
 
@@ -84,8 +84,11 @@ pub fn loss_and_gradients(
     gradients: &mut Gradients,
 ) -> f32 {
     match (encoder.config(), encoder.net(), gradients) {
-        (EncoderConfig::ConvNext(config), Some(Net::ConvNext(net)), Gradients::Host(gradients)) => {
-            kernels::convnext(config, net, batch, step, options, gradients)
+        (EncoderConfig::ConvNext(config), Some(Net::ConvNext(net)), Gradients::Host(gradients))
+            if kernels::CONVNEXT =>
+        {
+            let parameters = encoder.parameters().slices().expect("where the kernels compute");
+            kernels::convnext(config, &parameters, net, batch, step, options, gradients)
         }
         (_, Some(Net::Lite(net)), Gradients::Host(gradients)) => {
             kernels::lite(encoder, net, batch, options, gradients)

@@ -1,21 +1,19 @@
 //! A step by the CPU's kernels beside the same step through Burn's graph, whole and in parts.
 
+use std::path::Path;
+
 use burn_tensor::Device;
 use sbir_encoder::{
-    ConvNextConfig, Encoder, EncoderConfig, Head, NORM_EPSILON, Precision, Preprocessing, Simd,
-    random,
+    ConvNextConfig, Encoder, Head, NORM_EPSILON, Precision, Preprocessing, Simd, random,
 };
 use sbir_train::{Gradients, HostBatch, LossOptions, StepOptions, loss_and_gradients};
 
-fn encoder(config: impl Into<EncoderConfig>) -> Encoder {
-    let preprocessing = Preprocessing::origin(48).unwrap();
-    Encoder::random(config, preprocessing, 5, 0.5, &Device::flex())
-}
-
-/// One with a channel count that fits no vector register, and a head.
+/// One with channel counts that fit no vector register, and a head.
 fn narrow() -> Encoder {
     let config = ConvNextConfig::new([1, 2, 1, 1], [12, 20, 24, 36]).unwrap();
-    encoder(config.with_head(Head::Projection { width: 18 }))
+    let config = config.with_head(Head::Projection { width: 18 });
+    let preprocessing = Preprocessing::origin(48).unwrap();
+    Encoder::random(config, preprocessing, 5, 0.5, &Device::flex())
 }
 
 fn batch(pairs: usize, side: usize) -> HostBatch {
@@ -59,8 +57,9 @@ fn difference(found: &[Vec<f32>], expected: &[Vec<f32>]) -> f64 {
 
 #[test]
 fn every_path_agrees_with_the_graph() {
-    let lite: EncoderConfig = "efficientnet_lite0:24".parse().unwrap();
-    for (encoder, side) in [(narrow(), 48), (narrow(), 33), (encoder(lite), 40)] {
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/bundled.safetensors");
+    let lite = Encoder::load(&bundled, &Device::flex()).unwrap().encoder;
+    for (encoder, side) in [(narrow(), 48), (narrow(), 33), (lite, 64)] {
         let batch = batch(5, side);
         let (loss, expected) = step(&encoder.clone().without_kernels(), &batch, &options(60, 0));
         for simd in Simd::available() {
