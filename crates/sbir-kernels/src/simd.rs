@@ -43,7 +43,10 @@ impl fmt::Display for SimdError {
             }
             Self::Missing { asked } => {
                 let best = Simd::best();
-                write!(f, "{VARIABLE}={asked}: this processor lacks it; the best that it has is {best}")
+                write!(
+                    f,
+                    "{VARIABLE}={asked}: this processor lacks it; the best that it has is {best}"
+                )
             }
         }
     }
@@ -73,11 +76,8 @@ impl Simd {
         {
             use std::is_x86_feature_detected as has;
             let avx2 = has!("avx2") && has!("fma");
-            let avx512 = avx2
-                && has!("avx512f")
-                && has!("avx512bw")
-                && has!("avx512dq")
-                && has!("avx512vl");
+            let avx512 =
+                avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
             match self {
                 Self::Avx512Bf16 => avx512 && has!("avx512bf16"),
                 Self::Avx512 => avx512,

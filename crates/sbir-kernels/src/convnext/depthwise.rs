@@ -104,11 +104,11 @@ pub(super) unsafe fn forward<L: Lanes, const ADD: bool>(
     }
 }
 
-/// Adds the gradient with respect to weights and bias of one plane.
+/// Adds the gradient with respect to weights and bias of one half of a panel of one plane.
 ///
 /// # Shapes
-/// - `input`, `at_output`: `[height, width, PANEL]`
-/// - `weights`: `[49, PANEL]`, `bias`: `[PANEL]`
+/// - `input`, `at_output`: `[height, width, PANEL]`, from the half on
+/// - `weights`: `[49, PANEL]`, `bias`: `[PANEL]`, from the half on
 ///
 /// # Safety
 /// All of that can be read and written.
@@ -122,54 +122,50 @@ pub(super) unsafe fn add_gradients<L: Lanes>(
 ) {
     // SAFETY: rows and columns are checked against the plane before they are read.
     unsafe {
-        for half in 0..2 {
-            let offset = half * L::LANES;
-            let mut total = L::load(bias.add(offset));
-            for pixel in 0..plane.pixels() {
-                total = L::add(total, L::load(at_output.add(pixel * L::PANEL + offset)));
+        let mut total = L::load(bias);
+        for y in 0..plane.height {
+            let at = at_output.add(y * plane.width * L::PANEL);
+            for x in 0..plane.width {
+                total = L::add(total, L::load(at.add(x * L::PANEL)));
             }
-            L::store(bias.add(offset), total);
-            for ky in 0..SIDE {
-                let to = weights.add(ky * SIDE * L::PANEL + offset);
+            for ky in REACH.saturating_sub(y)..SIDE.min(plane.height + REACH - y) {
+                let from = input.add((y + ky - REACH) * plane.width * L::PANEL);
+                let to = weights.add(ky * SIDE * L::PANEL);
                 let mut sums = [L::splat(0.0); SIDE];
                 let mut kx = 0;
                 while kx < SIDE {
                     sums[kx] = L::load(to.add(kx * L::PANEL));
                     kx += 1;
                 }
-                for y in REACH.saturating_sub(ky)..plane.height.min((plane.height + REACH).saturating_sub(ky)) {
-                    let from = input.add((y + ky - REACH) * plane.width * L::PANEL + offset);
-                    let at = at_output.add(y * plane.width * L::PANEL + offset);
-                    let mut x = 0;
-                    while x < plane.width {
-                        let left = x.wrapping_sub(REACH);
-                        let mut slopes = [L::splat(0.0); RUN];
-                        let mut i = 0;
-                        while i < RUN {
-                            if x + i < plane.width {
-                                slopes[i] = L::load(at.add((x + i) * L::PANEL));
-                            }
-                            i += 1;
+                let mut x = 0;
+                while x < plane.width {
+                    let left = x.wrapping_sub(REACH);
+                    let mut slopes = [L::splat(0.0); RUN];
+                    let mut i = 0;
+                    while i < RUN {
+                        if x + i < plane.width {
+                            slopes[i] = L::load(at.add((x + i) * L::PANEL));
                         }
-                        macro_rules! column {
-                            ($($i:literal)*) => {$({
-                                let column = left.wrapping_add($i);
-                                if column < plane.width {
-                                    let value = L::load(from.add(column * L::PANEL));
-                                    let mut kx = 0;
-                                    while kx < SIDE {
-                                        let place = ($i as usize).wrapping_sub(kx);
-                                        if place < RUN {
-                                            sums[kx] = L::fma(value, slopes[place], sums[kx]);
-                                        }
-                                        kx += 1;
-                                    }
-                                }
-                            })*};
-                        }
-                        column!(0 1 2 3 4 5 6 7 8 9 10 11 12);
-                        x += RUN;
+                        i += 1;
                     }
+                    macro_rules! column {
+                        ($($i:literal)*) => {$({
+                            let column = left.wrapping_add($i);
+                            if column < plane.width {
+                                let value = L::load(from.add(column * L::PANEL));
+                                let mut kx = 0;
+                                while kx < SIDE {
+                                    let place = ($i as usize).wrapping_sub(kx);
+                                    if place < RUN {
+                                        sums[kx] = L::fma(value, slopes[place], sums[kx]);
+                                    }
+                                    kx += 1;
+                                }
+                            }
+                        })*};
+                    }
+                    column!(0 1 2 3 4 5 6 7 8 9 10 11 12);
+                    x += RUN;
                 }
                 let mut kx = 0;
                 while kx < SIDE {
@@ -178,5 +174,6 @@ pub(super) unsafe fn add_gradients<L: Lanes>(
                 }
             }
         }
+        L::store(bias, total);
     }
 }

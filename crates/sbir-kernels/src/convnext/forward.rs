@@ -66,9 +66,7 @@ impl<T: Plain> Work for BlockTile<'_, T> {
                     hidden,
                     stride,
                     first,
-                    kept: kept.map(|kept| {
-                        kept.0.cast::<L::Operand>().add(span.start * L::PANEL)
-                    }),
+                    kept: kept.map(|kept| kept.0.cast::<L::Operand>().add(span.start * L::PANEL)),
                     kept_stride: rows.count() * L::PANEL,
                 };
                 let right = block.expand.whole().cast::<L::Operand>();
@@ -102,7 +100,7 @@ impl<T: Plain> Work for BlockTile<'_, T> {
 /// # Safety
 /// `input` is a map of `rows`; `output` can be written.
 #[inline(always)]
-pub(super) unsafe fn filter<L: Lanes, T>(
+pub(in crate::convnext) unsafe fn filter<L: Lanes, T>(
     block: &Block<T>,
     rows: &Rows<'_>,
     span: Span,
@@ -120,7 +118,9 @@ pub(super) unsafe fn filter<L: Lanes, T>(
             unsafe {
                 depthwise::forward::<L, false>(
                     Segment { plane, y, x, count },
-                    input.add(picture * rows.picture_stride::<L>() + panel * rows.panel_stride::<L>()),
+                    input.add(
+                        picture * rows.picture_stride::<L>() + panel * rows.panel_stride::<L>(),
+                    ),
                     block.taps.as_ptr().add(panel * TAPS * L::PANEL),
                     block.taps_bias.as_ptr().add(panel * L::PANEL),
                     output.add((panel * span.count + done) * L::PANEL),

@@ -48,15 +48,12 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 impl Head {
     /// Embeds the picture whose map, `[panels, pixels, PANEL]`, is given.
-    pub(super) fn forward<L: Lanes>(
-        &self,
-        rows: &Rows<'_>,
-        map: &[f32],
-        epsilon: f32,
-    ) -> HeadTape {
+    pub(super) fn forward<L: Lanes>(&self, rows: &Rows<'_>, map: &[f32], epsilon: f32) -> HeadTape {
         let pixels = rows.plane.pixels();
         let mut pooled = vec![0.0; rows.panels::<L>() * L::PANEL];
-        for (panel, sums) in map.chunks_exact(pixels * L::PANEL).zip(pooled.chunks_exact_mut(L::PANEL)) {
+        for (panel, sums) in
+            map.chunks_exact(pixels * L::PANEL).zip(pooled.chunks_exact_mut(L::PANEL))
+        {
             for pixel in panel.chunks_exact(L::PANEL) {
                 sums.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
             }
@@ -102,7 +99,8 @@ impl Head {
         let (mean, scale) = moments(pooled, epsilon);
         let mut at_normalised = vec![0.0; channels];
         let rows = self.projection.chunks_exact(channels);
-        for ((g, row), gradient) in at.iter().zip(rows).zip(gradients[2].chunks_exact_mut(channels)) {
+        for ((g, row), gradient) in at.iter().zip(rows).zip(gradients[2].chunks_exact_mut(channels))
+        {
             at_normalised.iter_mut().zip(row).for_each(|(sum, w)| *sum += g * w);
             gradient.iter_mut().zip(&normalised).for_each(|(sum, x)| *sum += g * x);
         }
@@ -115,6 +113,10 @@ impl Head {
         let count = channels as f32;
         let average = at_normalised.iter().sum::<f32>() / count;
         let along = dot(&at_normalised, &standard) / count;
-        at_normalised.iter().zip(&standard).map(|(g, x)| scale * (g - average - along * x)).collect()
+        at_normalised
+            .iter()
+            .zip(&standard)
+            .map(|(g, x)| scale * (g - average - along * x))
+            .collect()
     }
 }

@@ -35,12 +35,17 @@ impl<T> Panels<T> {
     }
 }
 
-/// `0..rows` in as few tiles as can be, nearly equal ones: `(first row, rows)`.
+/// `0..rows` in as few tiles as can be, nearly equal ones, each but for the last of an even number of rows:
+/// `(first row, rows)`. `highest` is even.
 #[inline(always)]
 pub(super) fn tiles(rows: usize, highest: usize) -> impl Iterator<Item = (usize, usize)> {
-    let count = rows.div_ceil(highest).max(1);
-    let (least, more) = (rows / count, rows % count);
-    (0..count).map(move |i| (i * least + i.min(more), least + usize::from(i < more)))
+    let pairs = rows.div_ceil(2);
+    let count = pairs.div_ceil(highest / 2).max(1);
+    let (least, more) = (pairs / count, pairs % count);
+    (0..count).map(move |i| {
+        let first = 2 * (i * least + i.min(more));
+        (first, (2 * (least + usize::from(i < more))).min(rows - first))
+    })
 }
 
 /// Runs `$body` with `$M` a constant equal to `$rows`, which `$L` can hold in registers.

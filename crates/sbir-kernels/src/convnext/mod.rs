@@ -56,7 +56,12 @@ trait Network: Send + Sync + fmt::Debug {
     fn update(&mut self, parameters: &[&[f32]]);
     fn embed(&self, pixels: &[f32], size: [usize; 3]) -> Vec<f32>;
     fn tape_bytes(&self, size: [usize; 3]) -> [u64; 2];
-    fn record(&self, pixels: &[f32], size: [usize; 3], recording: &Recording<'_>) -> (Vec<f32>, Tape);
+    fn record(
+        &self,
+        pixels: &[f32],
+        size: [usize; 3],
+        recording: &Recording<'_>,
+    ) -> (Vec<f32>, Tape);
     fn pull(&self, parameters: &[&[f32]], tape: Tape, at: &[f32], gradients: &mut [Vec<f32>]);
 }
 
@@ -76,7 +81,12 @@ where
         Core::tape_bytes(self, size)
     }
 
-    fn record(&self, pixels: &[f32], size: [usize; 3], recording: &Recording<'_>) -> (Vec<f32>, Tape) {
+    fn record(
+        &self,
+        pixels: &[f32],
+        size: [usize; 3],
+        recording: &Recording<'_>,
+    ) -> (Vec<f32>, Tape) {
         let (heads, mut tape) = self.forward(pixels, size, Some(recording));
         let embeddings = heads.iter().flat_map(|head| head.embedding.iter().copied()).collect();
         tape.heads = heads;
@@ -84,8 +94,7 @@ where
     }
 
     fn pull(&self, parameters: &[&[f32]], tape: Tape, at: &[f32], gradients: &mut [Vec<f32>]) {
-        let _ = (parameters, tape, at, gradients);
-        todo!()
+        Core::pull(self, parameters, tape, at, gradients);
     }
 }
 
@@ -94,7 +103,12 @@ impl ConvNextNet {
     ///
     /// # Panics
     /// Where a length does not fit `spec`, this processor lacks `simd`, or bf16 is asked of a path that has none.
-    pub fn new(spec: ConvNextSpec, precision: Precision, simd: Simd, parameters: &[&[f32]]) -> Self {
+    pub fn new(
+        spec: ConvNextSpec,
+        precision: Precision,
+        simd: Simd,
+        parameters: &[&[f32]],
+    ) -> Self {
         assert!(simd.is_available(), "{simd}: not on this processor");
         let core: Box<dyn Network> = match (precision, simd) {
             #[cfg(target_arch = "x86_64")]
@@ -198,7 +212,11 @@ impl ConvNextNet {
         at_embeddings: &[f32],
         gradients: &mut [Vec<f32>],
     ) {
-        assert_eq!(at_embeddings.len(), tape.size[0] * self.spec.width(), "gradient at the embeddings");
+        assert_eq!(
+            at_embeddings.len(),
+            tape.size[0] * self.spec.width(),
+            "gradient at the embeddings"
+        );
         self.core.pull(parameters, tape, at_embeddings, gradients);
     }
 }

@@ -189,7 +189,15 @@ where
                     Scratch::with(|scratch| {
                         // SAFETY: the processor was checked when the network was made; sizes are the network's own.
                         unsafe {
-                            L::enter(StemTile { patch, pixels, rows, span, output, epsilon, scratch });
+                            L::enter(StemTile {
+                                patch,
+                                pixels,
+                                rows,
+                                span,
+                                output,
+                                epsilon,
+                                scratch,
+                            });
                         }
                     });
                 });
@@ -201,7 +209,14 @@ where
                         // SAFETY: as above.
                         unsafe {
                             L::enter(DownTile {
-                                patch, rows, plane, span, input, output, epsilon, scratch,
+                                patch,
+                                rows,
+                                plane,
+                                span,
+                                input,
+                                output,
+                                epsilon,
+                                scratch,
                             });
                         }
                     });
@@ -239,7 +254,15 @@ where
                         // SAFETY: as above.
                         unsafe {
                             L::enter(BlockTile::<L::Operand> {
-                                block, rows, span, input, output, scales, kept: to, epsilon, scratch,
+                                block,
+                                rows,
+                                span,
+                                input,
+                                output,
+                                scales,
+                                kept: to,
+                                epsilon,
+                                scratch,
                             });
                         }
                     });

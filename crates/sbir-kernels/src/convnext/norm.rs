@@ -79,9 +79,93 @@ impl Affine {
     /// # Safety
     /// The panel's weight and bias can be read.
     #[inline(always)]
-    pub(super) unsafe fn apply<L: Lanes>(self, x: L::Vector, panel: usize, half: usize) -> L::Vector {
+    pub(super) unsafe fn apply<L: Lanes>(
+        self,
+        x: L::Vector,
+        panel: usize,
+        half: usize,
+    ) -> L::Vector {
         let place = panel * L::PANEL + half * L::LANES;
         // SAFETY: as asked of the caller.
         unsafe { L::fma(x, L::load(self.weight.add(place)), L::load(self.bias.add(place))) }
+    }
+}
+
+/// The gradient of one pixel's LayerNorm, given that at its output.
+pub(super) struct PixelBack {
+    pub(super) pixel: Pixel,
+    pub(super) moments: Moments,
+    /// Gradient at the output, in panels `at_stride` f32 apart; zeros beyond the channels.
+    pub(super) at: *const f32,
+    pub(super) at_stride: usize,
+    /// LayerNorm's weight.
+    pub(super) weight: *const f32,
+    /// Sums of the gradients of weight and bias: `[panels, PANEL]` each.
+    pub(super) sums: [*mut f32; 2],
+}
+
+/// Means that the gradient at the input needs.
+#[derive(Clone, Copy)]
+pub(super) struct BackMeans {
+    /// Of the gradient before weight and bias.
+    plain: f32,
+    /// Of the same times the normalised values.
+    along: f32,
+}
+
+impl PixelBack {
+    #[inline(always)]
+    unsafe fn at<L: Lanes>(&self, panel: usize, half: usize) -> L::Vector {
+        // SAFETY: as asked of the callers.
+        unsafe { L::load(self.at.add(panel * self.at_stride + half * L::LANES)) }
+    }
+
+    /// Adds to the gradients of weight and bias, and takes the means.
+    ///
+    /// # Safety
+    /// All panels of pixel and gradient can be read, the sums written.
+    #[inline(always)]
+    pub(super) unsafe fn means<L: Lanes>(&self) -> BackMeans {
+        // SAFETY: as asked of the caller.
+        unsafe {
+            let (mut plain, mut along) = (L::splat(0.0), L::splat(0.0));
+            for panel in 0..self.pixel.channels.div_ceil(L::PANEL) {
+                for half in 0..2 {
+                    let place = panel * L::PANEL + half * L::LANES;
+                    let x = self.pixel.normalised::<L>(self.moments, panel, half);
+                    let at = self.at::<L>(panel, half);
+                    let [weights, biases] = self.sums.map(|sums| sums.add(place));
+                    L::store(weights, L::fma(at, x, L::load(weights)));
+                    L::store(biases, L::add(at, L::load(biases)));
+                    let scaled = L::mul(at, L::load(self.weight.add(place)));
+                    plain = L::add(plain, scaled);
+                    along = L::fma(scaled, x, along);
+                }
+            }
+            let count = self.pixel.channels as f32;
+            BackMeans { plain: L::sum(plain) / count, along: L::sum(along) / count }
+        }
+    }
+
+    /// Gradient at the input of one panel's half. What fills the last panel is not 0.
+    ///
+    /// # Safety
+    /// As for [`Self::means`].
+    #[inline(always)]
+    pub(super) unsafe fn at_input<L: Lanes>(
+        &self,
+        means: BackMeans,
+        panel: usize,
+        half: usize,
+    ) -> L::Vector {
+        // SAFETY: as asked of the caller.
+        unsafe {
+            let place = panel * L::PANEL + half * L::LANES;
+            let x = self.pixel.normalised::<L>(self.moments, panel, half);
+            let scaled = L::mul(self.at::<L>(panel, half), L::load(self.weight.add(place)));
+            let rest = L::sub(scaled, L::splat(means.plain));
+            let rest = L::sub(rest, L::mul(x, L::splat(means.along)));
+            L::mul(rest, L::splat(self.moments.scale))
+        }
     }
 }

@@ -115,8 +115,13 @@ pub(super) unsafe fn convolve_stem<L: Lanes, T: Plain>(
     output: *mut f32,
 ) {
     let stride = count * L::PANEL;
-    let mut finish =
-        WithBias::<L> { bias: patch.bias.as_ptr(), output, offsets: None, stride, lanes: Default::default() };
+    let mut finish = WithBias::<L> {
+        bias: patch.bias.as_ptr(),
+        output,
+        offsets: None,
+        stride,
+        lanes: Default::default(),
+    };
     // SAFETY: as asked of the caller.
     unsafe {
         product::<L, _>(
@@ -176,7 +181,8 @@ impl<T: Plain> Work for DownTile<'_, T> {
         unsafe {
             for row in 0..span.count {
                 for tap in 0..4 {
-                    let start = input.0.add(sources.offset::<L>(span.start + row, tap)).cast_const();
+                    let start =
+                        input.0.add(sources.offset::<L>(span.start + row, tap)).cast_const();
                     let stride_in = before.panel_stride::<L>();
                     let pixel = Pixel { start, stride: stride_in, channels: before.channels };
                     let moments = pixel.moments::<L>(epsilon);

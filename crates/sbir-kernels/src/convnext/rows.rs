@@ -4,12 +4,6 @@ use super::buffer::Buffer;
 use super::lanes::Lanes;
 use super::spec::Plane;
 
-/// Activations of a stage: `[pictures, panels, height, width, PANEL]`.
-#[derive(Debug, Default)]
-pub(super) struct Map {
-    pub(super) values: Buffer<f32>,
-}
-
 /// The pixels of some pictures, as rows of a matrix.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rows<'a> {
@@ -68,10 +62,7 @@ pub(super) fn spans<L: Lanes>(rows: usize, channels: usize) -> Vec<Span> {
     let least = 2 * L::HEIGHT;
     let count = rows.div_ceil(most.min(shared).max(least));
     let height = rows.div_ceil(count).next_multiple_of(2);
-    (0..rows)
-        .step_by(height)
-        .map(|start| Span { start, count: height.min(rows - start) })
-        .collect()
+    (0..rows).step_by(height).map(|start| Span { start, count: height.min(rows - start) }).collect()
 }
 
 /// A pointer that threads share. Each writes only to its own rows.

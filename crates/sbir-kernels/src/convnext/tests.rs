@@ -71,7 +71,9 @@ fn layer_norm(x: &[f64], weight: &[f64], bias: &[f64], epsilon: f64) -> Vec<f64>
 /// `weight`: `[out, in]`.
 fn linear(x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
     let rows = weight.chunks_exact(x.len());
-    rows.zip(bias).map(|(row, bias)| row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>() + bias).collect()
+    rows.zip(bias)
+        .map(|(row, bias)| row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>() + bias)
+        .collect()
 }
 
 /// `weight`: `[out, in, patch, patch]`.
@@ -150,8 +152,10 @@ fn definition(
             let factor = scales.get(index).copied().unwrap_or(1.0);
             let branch = branch.each(|pixel| {
                 let hidden = linear(&layer_norm(pixel, w, b, epsilon), expand, expand_bias);
-                let hidden: Vec<f64> =
-                    hidden.iter().map(|&x| x * lanes::table::integral(x.clamp(-8.0, 8.0))).collect();
+                let hidden: Vec<f64> = hidden
+                    .iter()
+                    .map(|&x| x * lanes::table::integral(x.clamp(-8.0, 8.0)))
+                    .collect();
                 let out = linear(&hidden, project, project_bias);
                 out.iter().zip(layer_scale).map(|(x, scale)| factor * scale * x).collect()
             });
@@ -221,5 +225,177 @@ fn embeddings_agree_with_the_definition_on_every_path() {
                 }
             }
         }
+    }
+}
+
+/// Stochastic depth's factors: one picture of block 1 dropped, block 3 scaled.
+fn scales(count: usize) -> Vec<Option<Vec<f32>>> {
+    let dropped = (0..count).map(|picture| if picture == 1 { 0.0 } else { 1.25 }).collect();
+    vec![None, Some(dropped), None, Some(vec![1.5; count])]
+}
+
+fn gradients(
+    net: &ConvNextNet,
+    parameters: &[Vec<f32>],
+    pixels: &[f32],
+    size: [usize; 3],
+    at: &[f32],
+    memory: u64,
+) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let (embeddings, tape) = net.record(pixels, size, &scales(size[0]), memory);
+    let mut gradients: Vec<Vec<f32>> = parameters.iter().map(|p| vec![0.0; p.len()]).collect();
+    net.pull(&slices(parameters), tape, at, &mut gradients);
+    (embeddings, gradients)
+}
+
+fn directions(spec: &ConvNextSpec, count: usize) -> Vec<f32> {
+    (0..count * spec.width()).map(|i| noise(0xd1 + i as u64)).collect()
+}
+
+#[test]
+fn gradients_agree_with_finite_differences_on_every_path() {
+    for (projection, [height, width]) in [(None, [32, 32]), (Some(19), [47, 65])] {
+        let spec = spec(projection);
+        let parameters = parameters(&spec);
+        let size = [3, height, width];
+        let pixels = pictures(3, height, width);
+        let at = directions(&spec, 3);
+        let loss = |parameters: &[Vec<f64>]| -> f64 {
+            let scales = scales(3);
+            let picture = 3 * height * width;
+            (0..3)
+                .flat_map(|i| {
+                    let scales: Vec<f64> = scales
+                        .iter()
+                        .map(|scales| scales.as_ref().map_or(1.0, |scales| f64::from(scales[i])))
+                        .collect();
+                    let pixels = &pixels[i * picture..(i + 1) * picture];
+                    definition(&spec, parameters, pixels, [height, width], &scales)
+                })
+                .zip(&at)
+                .map(|(x, at)| x * f64::from(*at))
+                .sum()
+        };
+        let mut wide = widened(&parameters);
+        let mut expected = Vec::new();
+        let step = 1e-5;
+        let direction = |i: usize, k: usize| f64::from(noise((i << 32 | k) as u64 ^ 0xabcd));
+        for i in 0..wide.len() {
+            let along = |wide: &mut Vec<Vec<f64>>, step: f64| {
+                for k in 0..wide[i].len() {
+                    wide[i][k] = f64::from(parameters[i][k]) + step * direction(i, k);
+                }
+                loss(wide)
+            };
+            let difference = along(&mut wide, step) - along(&mut wide, -step);
+            along(&mut wide, 0.0);
+            expected.push(difference / (2.0 * step));
+        }
+        for (precision, simd) in paths() {
+            let net = ConvNextNet::new(spec.clone(), precision, simd, &slices(&parameters));
+            for memory in [0, u64::MAX] {
+                let (embeddings, found) = gradients(&net, &parameters, &pixels, size, &at, memory);
+                assert_eq!(embeddings.len(), 3 * spec.width());
+                for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                    let along: f64 = found
+                        .iter()
+                        .enumerate()
+                        .map(|(k, g)| f64::from(*g) * direction(i, k))
+                        .sum();
+                    // A direction's derivative is a random sum of as many terms; compare to its usual size.
+                    let size = found.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+                    let most = if precision == Precision::F32 { 2e-5 } else { 4e-2 };
+                    let off = (along - expected).abs() / size.max(1e-9);
+                    assert!(
+                        off < most,
+                        "{precision:?} {simd} memory {memory} parameter {i}: {along} for {expected}, size {size}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    pool.install(work)
+}
+
+#[test]
+fn threads_change_no_bit_of_embeddings_and_little_of_gradients() {
+    let spec = spec(None);
+    let parameters = parameters(&spec);
+    let pixels = pictures(5, 64, 64);
+    let at = directions(&spec, 5);
+    for (precision, simd) in paths() {
+        let net = ConvNextNet::new(spec.clone(), precision, simd, &slices(&parameters));
+        let run = |threads: usize| {
+            in_pool(threads, || gradients(&net, &parameters, &pixels, [5, 64, 64], &at, u64::MAX))
+        };
+        let plain = in_pool(1, || net.embed(&pixels, [5, 64, 64]));
+        let (one, first) = run(1);
+        for threads in [2, 3, 7] {
+            assert_eq!(in_pool(threads, || net.embed(&pixels, [5, 64, 64])), plain, "{simd}");
+            let (embeddings, others) = run(threads);
+            assert_eq!(embeddings, one, "{precision:?} {simd}");
+            for (first, other) in first.iter().zip(&others) {
+                let square = |x: f32| f64::from(x).powi(2);
+                let off: f64 = first.iter().zip(other).map(|(a, b)| square(a - b)).sum();
+                let size: f64 = first.iter().map(|a| square(*a)).sum();
+                assert!(off.sqrt() <= 1e-6 * size.sqrt(), "{precision:?} {simd} {threads}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_picture_at_a_time_gives_the_same_bits() {
+    let spec = spec(None);
+    let parameters = parameters(&spec);
+    let pixels = pictures(4, 33, 64);
+    for (precision, simd) in paths() {
+        let net = ConvNextNet::new(spec.clone(), precision, simd, &slices(&parameters));
+        let together = net.embed(&pixels, [4, 33, 64]);
+        let apart: Vec<f32> =
+            pixels.chunks(3 * 33 * 64).flat_map(|pixels| net.embed(pixels, [1, 33, 64])).collect();
+        assert_eq!(together, apart, "{precision:?} {simd}");
+        assert!(net.embed(&[], [0, 33, 64]).is_empty());
+    }
+}
+
+#[test]
+fn updating_is_the_same_as_making_anew() {
+    let spec = spec(Some(19));
+    let (old, new) = (parameters(&spec), {
+        let mut new = parameters(&spec);
+        new.iter_mut().flatten().for_each(|x| *x *= 0.9);
+        new
+    });
+    let pixels = pictures(2, 40, 40);
+    let at = directions(&spec, 2);
+    for (precision, simd) in paths() {
+        let mut net = ConvNextNet::new(spec.clone(), precision, simd, &slices(&old));
+        gradients(&net, &old, &pixels, [2, 40, 40], &at, 0);
+        net.update(&slices(&new));
+        let fresh = ConvNextNet::new(spec.clone(), precision, simd, &slices(&new));
+        let run = |net: &ConvNextNet| {
+            in_pool(1, || gradients(net, &new, &pixels, [2, 40, 40], &at, u64::MAX))
+        };
+        assert_eq!(run(&net), run(&fresh), "{precision:?} {simd}");
+    }
+}
+
+#[test]
+fn denormals_and_extremes_stay_finite() {
+    let spec = spec(None);
+    let mut parameters = parameters(&spec);
+    parameters.iter_mut().flatten().step_by(3).for_each(|x| *x *= 1e-39);
+    let mut pixels = pictures(1, 32, 32);
+    pixels.iter_mut().step_by(2).for_each(|x| *x *= 1e-40);
+    pixels[7] = 3e4;
+    for (precision, simd) in paths() {
+        let net = ConvNextNet::new(spec.clone(), precision, simd, &slices(&parameters));
+        let found = net.embed(&pixels, [1, 32, 32]);
+        assert!(found.iter().all(|x| x.is_finite()), "{precision:?} {simd}");
     }
 }

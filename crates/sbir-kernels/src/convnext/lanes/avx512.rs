@@ -36,10 +36,8 @@ unsafe fn piecewise(table: &Table, place: __m512i, rest: __m512) -> __m512 {
 unsafe fn place(x: __m512) -> (__m512i, __m512) {
     unsafe {
         // The second operand is what a NaN gives, so `x` stands there.
-        let inside = _mm512_min_ps(
-            _mm512_set1_ps(HIGHEST),
-            _mm512_max_ps(_mm512_set1_ps(LOWEST), x),
-        );
+        let inside =
+            _mm512_min_ps(_mm512_set1_ps(HIGHEST), _mm512_max_ps(_mm512_set1_ps(LOWEST), x));
         let scaled = _mm512_fmadd_ps(inside, _mm512_set1_ps(SCALE), _mm512_set1_ps(OFFSET));
         let nearest = _mm512_roundscale_ps::<0>(scaled);
         (_mm512_cvtps_epi32(nearest), _mm512_sub_ps(scaled, nearest))

@@ -151,7 +151,9 @@ mod tests {
         }
         assert!(worst[0] < 2e-7 && worst[1] < 4e-7, "{worst:?}");
         // scipy.stats.norm.cdf
-        for (x, expected) in [(0.0, 0.5), (1.0, 0.841_344_746_068_543), (-3.0, 0.001_349_898_031_630_09)] {
+        for (x, expected) in
+            [(0.0, 0.5), (1.0, 0.841_344_746_068_543), (-3.0, 0.001_349_898_031_630_09)]
+        {
             assert!((integral(x) - expected).abs() < 1e-14, "{x}");
         }
     }
