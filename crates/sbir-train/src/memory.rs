@@ -45,12 +45,12 @@ pub fn micro_batch(
     match encoder.net() {
         // The kernels take few pictures at once by themselves.
         Some(Net::Lite(_)) => batch_size,
-        Some(Net::ConvNext(net)) if crate::step::kernels::CONVNEXT => {
+        Some(Net::ConvNext(net)) => {
             let most = batch_size.min(asked.unwrap_or(usize::MAX)).max(1);
             let fits = |pairs: usize| net.tape_bytes([2 * pairs, side, side])[0] <= memory;
             even_part(batch_size, largest(most, fits))
         }
-        _ => asked.unwrap_or_else(|| graph_pairs(encoder.config(), side)),
+        None => asked.unwrap_or_else(|| graph_pairs(encoder.config(), side)),
     }
 }
 

@@ -8,9 +8,6 @@ use sbir_kernels::lite::LiteNet;
 use super::{HostBatch, StepOptions};
 use crate::loss::{Contrast, contrast};
 
-/// Whether ConvNeXt has its backward pass yet.
-pub(crate) const CONVNEXT: bool = false;
-
 /// Both towers of a range of pairs are one batch of pictures, the sketches first.
 pub(super) fn convnext(
     config: &ConvNextConfig,

@@ -8,7 +8,7 @@
 //! same mask both times.
 
 mod graph;
-pub(crate) mod kernels;
+mod kernels;
 
 use std::ops::Range;
 
