@@ -84,9 +84,7 @@ pub fn loss_and_gradients(
     gradients: &mut Gradients,
 ) -> f32 {
     match (encoder.config(), encoder.net(), gradients) {
-        (EncoderConfig::ConvNext(config), Some(Net::ConvNext(net)), Gradients::Host(gradients))
-            if kernels::CONVNEXT =>
-        {
+        (EncoderConfig::ConvNext(config), Some(Net::ConvNext(net)), Gradients::Host(gradients)) => {
             let parameters = encoder.parameters().slices().expect("where the kernels compute");
             kernels::convnext(config, &parameters, net, batch, step, options, gradients)
         }
