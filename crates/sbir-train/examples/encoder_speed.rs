@@ -1,21 +1,22 @@
 //! Our half of benchsuite/encoder.sh: one configuration a process.
 //!
 //! ```text
-//! encoder_speed embed   --weights FILE --inputs FILE.f32 [--side 224] [--precision f32] [--batch 16] [--threads 2]
-//!                       [--seconds 4] [--network NAME] [--run N]
-//! encoder_speed train   the same, with [--stochastic-depth 0.4] [--memory BYTES]; a batch is of pairs
-//! encoder_speed vectors --weights FILE --inputs FILE.f32 [--side 224] [--precision f32] [--batch N] --out X.npy
+//! encoder_speed embed --weights FILE --inputs FILE.f32 [--precision f32] [--batch 16] [--threads 2] [--seconds 4]
+//!                     [--network NAME] [--run N] [--side PIXELS] [--out FILE.f32]
+//! encoder_speed train the same, with [--stochastic-depth 0.4] [--memory BYTES]; a batch is of pairs
 //! ```
 //!
 //! Inputs are 32-bit floats `[count, 3, side, side]`, little-endian, without a header; a larger batch takes them again
-//! from the first. `embed` and `train` warm up, repeat the work for `--seconds` (at least three times) and print one row:
+//! from the first. `--side` is by default as the weights say, else 224. The work is repeated for `--seconds` after a
+//! warm-up, at least three times; then one row is printed:
 //!
 //! ```text
 //! task,network,tool,version,precision,layout,mode,batch,threads,run,per_second,peak_mib
 //! ```
 //!
-//! `per_second` counts images, or pairs where the task is train. `SBIR_SIMD` is the row's mode, `default` where it is not
-//! set. On standard error stand the shares of a training step that are not the encoder's.
+//! `per_second` counts images, or pairs where the task is train. `SBIR_SIMD` is the row's mode, `best` where it is not
+//! set. `--out` takes the embeddings, `[batch, width]`, like the inputs. On standard error stand the shares of a training
+//! step that are not the encoder's.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is what it is for")]
 
@@ -26,7 +27,6 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use sbir_encoder::{Encoder, PrecisionChoice, Selected};
-use sbir_eval::npy::NpyWriter;
 use sbir_train::{
     Adam, AdamConfig, Gradients, HostBatch, LossOptions, StepOptions, contrast, default_memory,
     loss_and_gradients, micro_batch,
@@ -80,7 +80,7 @@ impl Inputs {
 
 fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
-    let task = arguments.next().ok_or("embed, train or vectors")?;
+    let task = arguments.next().ok_or("embed or train")?;
     let mut options = BTreeMap::new();
     while let Some(name) = arguments.next() {
         let name = name.strip_prefix("--").ok_or_else(|| format!("{name}: no option"))?;
@@ -94,33 +94,31 @@ fn main() -> Outcome<()> {
     let encoder = Encoder::load(Path::new(options.text("weights")?), &device.device)?.encoder;
     let precision = precision.resolve(encoder.config(), &device)?;
     let encoder = encoder.with_precision(precision);
-    let inputs = Inputs::read(Path::new(options.text("inputs")?), options.number("side", 224)?)?;
+    let side = options.number("side", encoder.preprocessing().image_size)?;
+    let inputs = Inputs::read(Path::new(options.text("inputs")?), side)?;
     let seconds = options.number("seconds", 4.0)?;
-    let default_batch = if task == "vectors" { inputs.count() } else { 16 };
-    let batch = options.number("batch", default_batch)?;
+    let batch = options.number("batch", 16)?;
     let rate = match task.as_str() {
         "embed" => {
             let size = [batch, inputs.side, inputs.side];
             let pixels = inputs.batch(0, batch);
+            if let Some(path) = options.0.get("out") {
+                let embeddings = encoder.embed(pixels.clone(), size);
+                let bytes = embeddings.iter().flat_map(|value| value.to_le_bytes());
+                fs_err::write(path, bytes.collect::<Vec<u8>>())?;
+            }
             // `embed` takes its pixels; handing it a copy costs what a loader's batch costs.
             repeat(seconds, || drop(encoder.embed(pixels.clone(), size)))
         }
         "train" => train(encoder, &inputs, batch, seconds, &options)?,
-        "vectors" => {
-            let mut writer = NpyWriter::create(Path::new(options.text("out")?), encoder.width())?;
-            let size = [batch, inputs.side, inputs.side];
-            writer.append(&encoder.embed(inputs.batch(0, batch), size))?;
-            writer.finish()?;
-            return Ok(());
-        }
-        other => return Err(format!("{other}: embed, train or vectors").into()),
+        other => return Err(format!("{other}: embed or train").into()),
     };
     println!(
         "{task},{},sbir,{},{},nhwc,{},{batch},{threads},{},{:.3},{}",
         options.0.get("network").map_or("convnext_small", String::as_str),
         env!("CARGO_PKG_VERSION"),
         PrecisionChoice::from(precision),
-        std::env::var("SBIR_SIMD").unwrap_or_else(|_| "default".to_owned()),
+        std::env::var("SBIR_SIMD").unwrap_or_else(|_| "best".to_owned()),
         options.number("run", 1)?,
         rate * batch as f64,
         peak_mib().unwrap_or_default(),
