@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use burn_tensor::{Device, Tensor, TensorData};
-use sbir_kernels::convnext::Precision;
+use sbir_kernels::Precision;
 use sbir_kernels::simd::Simd;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -405,11 +405,13 @@ impl Encoder {
         let preprocessing =
             serde_json::to_string(&self.preprocessing).expect("plain data serialises");
         hash.update(format!("{}\n{preprocessing}\n", self.config));
+        let mut bytes = Vec::new();
         for parameter in &self.parameters {
             hash.update(format!("{} {:?}\n", parameter.name, parameter.shape));
-            for value in parameter.value.to_host().iter() {
-                hash.update(value.to_le_bytes());
-            }
+            bytes.clear();
+            let values = parameter.value.to_host();
+            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            hash.update(&bytes);
         }
         hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }

@@ -1,6 +1,7 @@
 //! The form of an encoder that the CPU's kernels compute.
 
-use sbir_kernels::convnext::{ConvNextNet, ConvNextSpec, Precision};
+use sbir_kernels::Precision;
+use sbir_kernels::convnext::{ConvNextNet, ConvNextSpec};
 use sbir_kernels::lite::LiteNet;
 use sbir_kernels::simd::Simd;
 
@@ -51,7 +52,9 @@ impl Net {
                 let spec = spec(config, norm_epsilon);
                 Self::ConvNext(ConvNextNet::new(spec, precision, simd, &slices))
             }
-            EncoderConfig::Lite(config) => Self::Lite(lite::net(config, parameters)),
+            EncoderConfig::Lite(config) => {
+                Self::Lite(lite::net(config, parameters, precision, simd))
+            }
         })
     }
 

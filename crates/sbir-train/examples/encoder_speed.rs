@@ -26,7 +26,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use sbir_encoder::{Encoder, PrecisionChoice, Selected};
+use sbir_encoder::{Encoder, PrecisionChoice, Selected, Work};
 use sbir_train::{
     Adam, AdamConfig, Gradients, HostBatch, LossOptions, StepOptions, contrast, default_memory,
     loss_and_gradients, micro_batch,
@@ -92,7 +92,8 @@ fn main() -> Outcome<()> {
     let device = Selected::cpu("the benchmark's");
     let precision: PrecisionChoice = options.number("precision", PrecisionChoice::F32)?;
     let encoder = Encoder::load(Path::new(options.text("weights")?), &device.device)?.encoder;
-    let precision = precision.resolve(encoder.config(), &device)?;
+    let work = if task == "train" { Work::Train } else { Work::Embed };
+    let precision = precision.resolve(work, encoder.config(), &device)?;
     let encoder = encoder.with_precision(precision);
     let side = options.number("side", encoder.preprocessing().image_size)?;
     let inputs = Inputs::read(Path::new(options.text("inputs")?), side)?;

@@ -11,6 +11,7 @@ mod find;
 mod help;
 mod precision;
 mod real_data;
+mod reduced;
 mod resume;
 mod train;
 mod util;

@@ -10,7 +10,9 @@ mod weights;
 use burn_tensor::module::conv2d;
 use burn_tensor::ops::ConvOptions;
 use burn_tensor::{Device, Tensor};
+use sbir_kernels::Precision;
 use sbir_kernels::lite::{ConvKind, LiteNet, LiteWeights};
+use sbir_kernels::simd::Simd;
 
 pub use config::LiteConfig;
 use config::{conv_names, weight_shape};
@@ -20,7 +22,12 @@ use crate::parameters::Parameters;
 use crate::random;
 
 /// The network with BatchNorm folded into its weights, for the CPU.
-pub(crate) fn net(config: &LiteConfig, parameters: &Parameters) -> LiteNet {
+pub(crate) fn net(
+    config: &LiteConfig,
+    parameters: &Parameters,
+    precision: Precision,
+    simd: Simd,
+) -> LiteNet {
     let spec = config.spec();
     let mut values = parameters.to_values().map(|(_, _, values)| values);
     let mut next = || values.next().expect("as many parameters as the architecture names");
@@ -38,7 +45,8 @@ pub(crate) fn net(config: &LiteConfig, parameters: &Parameters) -> LiteNet {
             (folded, shift)
         })
         .collect();
-    LiteNet::new(spec, LiteWeights { convolutions, projection: next() })
+    let weights = LiteWeights { convolutions, projection: next() };
+    LiteNet::with_path(spec, weights, precision, simd)
 }
 
 /// Adds to the gradients at the parameters, in their order, those at the folded weights.

@@ -42,7 +42,7 @@ fn embeddings_and_gradients_agree_with_burn() {
         let config = LiteConfig::new(24, quadrants).unwrap();
         let parameters = parameters(&config);
         let pixels = pixels(3, side);
-        let net = net(&config, &parameters);
+        let net = net(&config, &parameters, Precision::F32, Simd::best());
         let found = net.embed(&pixels, side);
         let tracked = parameters.tracked();
         let data = TensorData::new(pixels.clone(), [3, 3, side, side]);

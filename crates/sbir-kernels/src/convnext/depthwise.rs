@@ -1,7 +1,7 @@
 //! Depthwise 7×7 convolution over planes in panels, and its gradients.
 
-use super::lanes::Lanes;
 use super::spec::Plane;
+use crate::panels::lanes::Lanes;
 
 /// Taps of a row of the kernel.
 pub(super) const SIDE: usize = 7;

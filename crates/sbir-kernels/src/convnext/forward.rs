@@ -1,12 +1,13 @@
 //! A block's forward pass over a span of rows: depthwise convolution, LayerNorm, product, GELU, product, residual.
 
-use super::buffer::Plain;
 use super::depthwise::{self, Segment, TAPS};
-use super::lanes::{Lanes, Work};
-use super::micro::{Finish, Panels, product};
 use super::norm::Pixel;
-use super::rows::{HIDDEN, Rows, Scratch, Shared, Span};
+use super::rows::{HIDDEN, Rows, Scratch};
 use super::weights::Block;
+use crate::panels::buffer::Plain;
+use crate::panels::lanes::{Lanes, Work};
+use crate::panels::micro::{Finish, Panels, product};
+use crate::panels::spans::{Shared, Span};
 
 /// A block over a span of rows. Each row of `output` belongs to one span, and `input` is only read.
 pub(super) struct BlockTile<'a, T> {
@@ -69,11 +70,13 @@ impl<T: Plain> Work for BlockTile<'_, T> {
                     kept: kept.map(|kept| kept.0.cast::<L::Operand>().add(span.start * L::PANEL)),
                     kept_stride: rows.count() * L::PANEL,
                 };
-                let right = block.expand.whole().cast::<L::Operand>();
-                product::<L, _>(left, right, count, channels, first..end, &mut expand);
+                let weights = block.expand.whole().cast::<L::Operand>();
+                let right = block.project.after(first * L::PANEL * L::PANEL).cast::<L::Operand>();
+                let then = right.start;
+                product::<L, _>(left, weights, count, channels, first..end, then, &mut expand);
                 let depth = (4 * channels).min(end * L::PANEL) - first * L::PANEL;
                 let left = Panels { start: hidden.cast_const(), stride };
-                let right = block.project.after(first * L::PANEL * L::PANEL).cast::<L::Operand>();
+                let then = weights.start.wrapping_add(end % all * weights.stride);
                 let mut project = Project::<L> {
                     bias: block.project_bias.as_ptr(),
                     sums,
@@ -88,7 +91,7 @@ impl<T: Plain> Work for BlockTile<'_, T> {
                     }),
                     lanes: std::marker::PhantomData,
                 };
-                product::<L, _>(left, right, count, depth, 0..panels, &mut project);
+                product::<L, _>(left, right, count, depth, 0..panels, then, &mut project);
                 first = end;
             }
         }

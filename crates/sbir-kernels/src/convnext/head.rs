@@ -1,8 +1,8 @@
 //! From the last feature map to embeddings: mean over the plane, LayerNorm and projection where there are any, unit length.
 //! Plain Rust in f32: it is a few thousandths of the network.
 
-use super::lanes::Lanes;
 use super::rows::Rows;
+use crate::panels::lanes::Lanes;
 
 /// `torch.nn.functional.normalize`'s epsilon.
 const LENGTH_EPSILON: f32 = 1e-12;

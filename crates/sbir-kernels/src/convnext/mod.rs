@@ -6,15 +6,11 @@
 //! spans. What a value is does not depend on the cut, so results are the same to the bit for any number of threads.
 
 mod backward;
-mod buffer;
 mod depthwise;
 mod forward;
 mod head;
-mod lanes;
-mod micro;
 mod network;
 mod norm;
-mod pack;
 mod patch;
 mod rows;
 mod spec;
@@ -26,23 +22,15 @@ mod tests;
 
 use std::fmt;
 
+pub use crate::Precision;
 pub use spec::{ConvNextSpec, MIN_SIDE};
 pub use tape::Tape;
 
+use crate::panels::buffer::Plain;
+use crate::panels::kind::{Make, Products};
+use crate::panels::lanes::Lanes;
 use crate::simd::Simd;
-use buffer::Plain;
-use lanes::Lanes;
 use network::{Core, Recording};
-
-/// The values that products are made of. Sums, and everything else, are f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// 32-bit floats.
-    #[default]
-    F32,
-    /// bfloat16, rounded to nearest even.
-    Bf16,
-}
 
 /// A network ready to compute: its weights are packed once.
 #[derive(Debug)]
@@ -109,28 +97,19 @@ impl ConvNextNet {
         simd: Simd,
         parameters: &[&[f32]],
     ) -> Self {
-        assert!(simd.is_available(), "{simd}: not on this processor");
-        let core: Box<dyn Network> = match (precision, simd) {
-            #[cfg(target_arch = "x86_64")]
-            (Precision::F32, Simd::Avx512 | Simd::Avx512Bf16) => {
-                Box::new(Core::<lanes::avx512::Avx512>::new(spec.clone(), parameters))
+        Self::with(spec, Products::new(precision, simd), parameters)
+    }
+
+    fn with(spec: ConvNextSpec, products: Products, parameters: &[&[f32]]) -> Self {
+        struct New<'a>(&'a ConvNextSpec, &'a [&'a [f32]]);
+        impl Make for New<'_> {
+            type Output = Box<dyn Network>;
+
+            fn make<L: Lanes<Operand: Plain>>(self) -> Box<dyn Network> {
+                Box::new(Core::<L>::new(self.0.clone(), self.1))
             }
-            #[cfg(target_arch = "x86_64")]
-            (Precision::Bf16, Simd::Avx512Bf16) => {
-                Box::new(Core::<lanes::avx512::Avx512Bf16>::new(spec.clone(), parameters))
-            }
-            #[cfg(target_arch = "x86_64")]
-            (Precision::F32, Simd::Avx2) => {
-                Box::new(Core::<lanes::avx2::Avx2>::new(spec.clone(), parameters))
-            }
-            (Precision::Bf16, Simd::Portable) => {
-                Box::new(Core::<lanes::portable::PortableBf16>::new(spec.clone(), parameters))
-            }
-            (Precision::F32, _) => {
-                Box::new(Core::<lanes::portable::Portable>::new(spec.clone(), parameters))
-            }
-            (Precision::Bf16, _) => panic!("{simd} has no bf16 products"),
-        };
+        }
+        let core = products.make(New(&spec, parameters));
         Self { spec, core }
     }
 

@@ -5,15 +5,16 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
-use super::buffer::{Buffer, Plain};
 use super::forward::BlockTile;
 use super::head::{Head, HeadTape};
-use super::lanes::Lanes;
 use super::patch::{DownTile, Pixels, StemTile};
-use super::rows::{Rows, Scratch, Shared, spans};
+use super::rows::{Rows, Scratch, spans};
 use super::spec::{BLOCK_PARAMETERS, ConvNextSpec, PATCH_PARAMETERS, Plane};
 use super::tape::{BlockTape, Kept, Tape};
 use super::weights::{Block, Patch};
+use crate::panels::buffer::{Buffer, Plain};
+use crate::panels::lanes::Lanes;
+use crate::panels::spans::Shared;
 
 /// Pictures that are embedded at a time take no more memory than this in one map.
 const MAP_BYTES: usize = 64 << 20;
@@ -101,11 +102,6 @@ where
 
     pub(super) fn give(&self, buffers: impl IntoIterator<Item = Buffer<f32>>) {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner).extend(buffers);
-    }
-
-    /// Lets go of all memory but the weights.
-    pub(super) fn forget(&self) {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(super) fn rows<'a>(&self, pictures: &'a [usize], plane: Plane, stage: usize) -> Rows<'a> {

@@ -1,6 +1,6 @@
 //! LayerNorm over the channels of a pixel whose values lie in panels, and its gradient.
 
-use super::lanes::Lanes;
+use crate::panels::lanes::Lanes;
 
 /// A pixel's channels: the first panel's values, and how many f32 lie between two panels.
 #[derive(Clone, Copy)]

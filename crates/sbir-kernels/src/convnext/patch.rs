@@ -1,12 +1,13 @@
 //! What stands before each stage: products over patches of pixels.
 
-use super::buffer::Plain;
-use super::lanes::{Lanes, Work};
-use super::micro::{Finish, Panels, product};
 use super::norm::Pixel;
-use super::rows::{Rows, Scratch, Shared, Span};
+use super::rows::{Rows, Scratch};
 use super::spec::Plane;
 use super::weights::Patch;
+use crate::panels::buffer::Plain;
+use crate::panels::lanes::{Lanes, Work};
+use crate::panels::micro::{Finish, Panels, product};
+use crate::panels::spans::{Shared, Span};
 
 /// Values of a picture's patch: 3 colours of 4×4 pixels.
 pub(super) const STEM_DEPTH: usize = 48;
@@ -130,6 +131,7 @@ pub(super) unsafe fn convolve_stem<L: Lanes, T: Plain>(
             count,
             STEM_DEPTH,
             0..patch.product.panels,
+            patch.product.whole().start.cast(),
             &mut finish,
         );
     }
@@ -209,6 +211,7 @@ impl<T: Plain> Work for DownTile<'_, T> {
                 span.count,
                 patch.product.depth,
                 0..patch.product.panels,
+                patch.product.whole().start.cast(),
                 &mut finish,
             );
         }

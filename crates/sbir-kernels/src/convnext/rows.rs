@@ -1,8 +1,9 @@
 //! Which pixels of which pictures a pass works on, and where they lie.
 
-use super::buffer::Buffer;
-use super::lanes::Lanes;
 use super::spec::Plane;
+use crate::panels::buffer::Buffer;
+use crate::panels::lanes::Lanes;
+use crate::panels::spans::{Span, cut};
 
 /// The pixels of some pictures, as rows of a matrix.
 #[derive(Clone, Copy, Debug)]
@@ -38,47 +39,26 @@ impl Rows<'_> {
     }
 }
 
-/// What is worked on at a time: rows `start..start + count`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) count: usize,
-}
-
 /// Values of a tile's temporaries: as many as half a second-level cache holds.
 const TEMPORARIES: usize = 256 * 1024;
 /// Hidden columns worked on at a time.
 pub(super) const HIDDEN: usize = 768;
 
-/// Cuts `rows` into spans: small enough for a cache, enough of them for every thread, an even number of rows each
-/// but for the last. What is computed does not depend on the cut.
+/// Rows of a span, so that its temporaries stay in a cache. Each span reads all of a block's weights, so they are as few as
+/// that allows.
+fn most(channels: usize) -> usize {
+    TEMPORARIES / (3 * channels + HIDDEN.min(4 * channels))
+}
+
+/// Spans for as many threads as there are. What is computed for a row does not depend on the cut.
 pub(super) fn spans<L: Lanes>(rows: usize, channels: usize) -> Vec<Span> {
-    if rows == 0 {
-        return Vec::new();
-    }
-    let most = TEMPORARIES / (3 * channels + HIDDEN.min(4 * channels));
-    let threads = rayon::current_num_threads();
-    let shared = if threads > 1 { rows.div_ceil(4 * threads) } else { rows };
-    let least = 2 * L::HEIGHT;
-    let count = rows.div_ceil(most.min(shared).max(least));
-    let height = rows.div_ceil(count).next_multiple_of(2);
-    (0..rows).step_by(height).map(|start| Span { start, count: height.min(rows - start) }).collect()
+    cut::<L>(rows, most(channels), rayon::current_num_threads())
 }
 
-/// A pointer that threads share. Each writes only to its own rows.
-#[derive(Debug)]
-pub(super) struct Shared<T>(pub(super) *mut T);
-
-impl<T> Clone for Shared<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
+/// Spans that do not depend on the number of threads, so that sums over them do not either.
+pub(super) fn fixed_spans<L: Lanes>(rows: usize, channels: usize) -> Vec<Span> {
+    cut::<L>(rows, most(channels), 8)
 }
-impl<T> Copy for Shared<T> {}
-// SAFETY: whoever follows the pointer answers for it; see the works that hold one.
-unsafe impl<T> Send for Shared<T> {}
-// SAFETY: as above.
-unsafe impl<T> Sync for Shared<T> {}
 
 /// Temporaries of one thread, used again by every tile.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! What a backward pass needs of a forward pass.
 
-use super::buffer::Buffer;
 use super::head::HeadTape;
+use crate::panels::buffer::Buffer;
 
 /// GELU's arguments in one block, `[panels, rows, PANEL]` operands.
 #[derive(Debug)]

@@ -1,11 +1,11 @@
 //! Packed weights of the network's parts, for both directions.
 
-use super::buffer::{Buffer, Plain};
 use super::depthwise::TAPS;
-use super::lanes::Lanes;
 use super::norm::Affine;
-use super::pack::{Packed, pack};
 use super::spec::ConvNextSpec;
+use crate::panels::buffer::{Buffer, Plain};
+use crate::panels::lanes::Lanes;
+use crate::panels::pack::{Packed, pack};
 
 /// A LayerNorm's weight and bias.
 #[derive(Debug, Default)]

@@ -89,7 +89,7 @@ fn parts_and_memory_change_nothing() {
 }
 
 #[test]
-fn gradients_hardly_depend_on_threads() {
+fn nothing_depends_on_threads() {
     let (encoder, batch) = (narrow(), batch(5, 48));
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -98,8 +98,7 @@ fn gradients_hardly_depend_on_threads() {
     let (loss, one) = run(1);
     for threads in [2, 3] {
         let (found_loss, found) = run(threads);
-        assert_eq!(found_loss, loss, "{threads} threads");
-        assert!(difference(&found, &one) < 1e-6, "{threads} threads");
+        assert!(found_loss == loss && found == one, "{threads} threads");
     }
 }
 

@@ -77,9 +77,8 @@ pub(crate) struct ComputeArgs {
 
     /// Precision of the matrix products: auto, f32 or bf16 [default: auto]
     ///
-    /// `auto` is bf16 for a ConvNeXt on a CPU whose bf16 dot products (AVX-512 BF16) outrun its f32
-    /// arithmetic, and f32 elsewhere. Sums, weights and the optimiser's state are f32 always. `f32` gives
-    /// the origin's numbers.
+    /// `auto` is bf16 on a CPU whose bf16 dot products (AVX-512 BF16) outrun its f32 arithmetic, and f32
+    /// elsewhere. Sums, weights and the optimiser's state are f32 always. `f32` gives the origin's numbers.
     #[arg(long, value_name = "PRECISION", help_heading = "Machine")]
     pub(crate) precision: Option<PrecisionChoice>,
 

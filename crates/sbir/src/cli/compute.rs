@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use sbir_encoder::weights::fetch;
 use sbir_encoder::{
-    Adapter, DeviceChoice, Encoder, Selected, Simd, adapters, compiled, configure, select,
+    Adapter, DeviceChoice, Encoder, Selected, Simd, Work, adapters, compiled, configure, select,
 };
 
 use super::args::ComputeArgs;
@@ -63,7 +63,7 @@ pub(crate) fn precise(
     selected: &Selected,
 ) -> Result<Encoder, sbir_encoder::Error> {
     let choice = args.precision.unwrap_or_default();
-    let precision = choice.resolve(encoder.config(), selected)?;
+    let precision = choice.resolve(Work::Embed, encoder.config(), selected)?;
     Ok(encoder.with_precision(precision))
 }
 

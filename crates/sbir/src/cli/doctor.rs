@@ -24,7 +24,7 @@ struct Report {
     simd: String,
     /// Those that this processor has, the fastest first.
     simd_available: Vec<String>,
-    /// What `--precision auto` is for a ConvNeXt on the CPU.
+    /// What `--precision auto` is on the CPU.
     precision: PrecisionChoice,
     weights_folder: Option<PathBuf>,
     kernel_folder: Option<PathBuf>,
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         cpu_features: cpu_features(),
         simd: Simd::chosen().map_or_else(|error| error.to_string(), |simd| simd.to_string()),
         simd_available: Simd::available().map(|simd| simd.to_string()).collect(),
-        precision: Simd::chosen().map_or(PrecisionChoice::Auto, PrecisionChoice::of_convnext),
+        precision: Simd::chosen().map_or(PrecisionChoice::Auto, PrecisionChoice::of_cpu),
         weights_folder: fetch::weights_folder().ok(),
         kernel_folder: compute::kernel_cache(),
         gallery: sbir_gallery::default_path().ok(),
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         report.simd,
         report.simd_available.join(", ")
     ))?;
-    output::line(&format!("--precision auto: {} for a ConvNeXt on the CPU", report.precision))?;
+    output::line(&format!("--precision auto: {} on the CPU", report.precision))?;
     output::line(&format!("--device auto:  {} ({})", report.device, report.reason))?;
     for adapter in &report.adapters {
         output::line(&format!("adapter:        {} ({})", adapter.choice, adapter.kind))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sbir_data::{Orientation, mix};
 use sbir_encoder::weights::Scheme;
 use sbir_encoder::weights::fetch::{self, FetchOptions, Pretrained};
-use sbir_encoder::{Encoder, EncoderConfig, NORM_EPSILON, PrecisionChoice, Preprocessing};
+use sbir_encoder::{Encoder, EncoderConfig, NORM_EPSILON, PrecisionChoice, Preprocessing, Work};
 use sbir_train::{
     AdamConfig, EpochEvent, Init, Monitor, Outcome, RunDir, StepEvent, TrainConfig, Trainer,
 };
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     let (train, validation) = (mix(train), mix(validation));
     let (selected, threads) = compute::prepare(&args.compute, Some(config.device))?;
-    let precision = config.precision.resolve(&config.encoder, &selected)?;
+    let precision = config.precision.resolve(Work::Train, &config.encoder, &selected)?;
     config.precision = precision.into();
     let resuming = args.resume.is_some();
     let encoder = if resuming && RunDir::has_checkpoint(&run_path)? {

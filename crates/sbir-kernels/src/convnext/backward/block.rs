@@ -1,12 +1,13 @@
 //! A block's backward pass over a span of rows: everything but the sums over rows.
 
-use crate::convnext::buffer::Plain;
 use crate::convnext::forward::filter;
-use crate::convnext::lanes::{Lanes, Work};
-use crate::convnext::micro::{Finish, Panels, product};
 use crate::convnext::norm::{Pixel, PixelBack};
-use crate::convnext::rows::{HIDDEN, Rows, Scratch, Shared, Span};
+use crate::convnext::rows::{HIDDEN, Rows, Scratch};
 use crate::convnext::weights::{Block, BlockBack};
+use crate::panels::buffer::Plain;
+use crate::panels::lanes::{Lanes, Work};
+use crate::panels::micro::{Finish, Panels, product};
+use crate::panels::spans::{Shared, Span};
 
 /// Operands of sums over rows: panels of `[rows / STEP, PANEL, STEP]`, rows filled up to an even number.
 pub(super) struct ByRows<T> {
@@ -148,11 +149,23 @@ impl<T: Plain> Work for BlockTile<'_, T> {
                     stride: self.hidden.stride,
                 };
                 let bias = block.expand_bias.as_ptr();
+                let weights = back.project.whole().cast::<L::Operand>();
+                let then =
+                    Panels { start: weights.start.wrapping_add(start * weights.stride), ..weights };
+                let rest = back.expand.after(start * L::PANEL * L::PANEL).cast::<L::Operand>();
                 if self.kept.is_none() {
                     let mut finish = Again::<L> { bias, hidden, slopes, stride, start };
                     let right = block.expand.whole().cast();
                     let left = left(operands, self.normalised);
-                    product::<L, _>(left, right, count, channels, start..end, &mut finish);
+                    product::<L, _>(
+                        left,
+                        right,
+                        count,
+                        channels,
+                        start..end,
+                        then.start,
+                        &mut finish,
+                    );
                 }
                 let mut finish = AtHidden::<L> {
                     kept: self.kept.map(|(kept, kept_stride)| {
@@ -168,9 +181,16 @@ impl<T: Plain> Work for BlockTile<'_, T> {
                     },
                     left: woven.then_some(at_hidden),
                 };
-                let right = back.project.whole().cast();
                 let from = left(scaled, self.scaled);
-                product::<L, _>(from, right, count, channels, start..end, &mut finish);
+                product::<L, _>(
+                    from,
+                    weights,
+                    count,
+                    channels,
+                    start..end,
+                    rest.start,
+                    &mut finish,
+                );
                 let depth = (4 * channels).min(end * L::PANEL) - start * L::PANEL;
                 let from = if woven {
                     Panels { start: at_hidden.cast_const(), stride }
@@ -178,10 +198,11 @@ impl<T: Plain> Work for BlockTile<'_, T> {
                     let all = self.at_hidden.left::<L>(span.start);
                     Panels { start: all.start.add(start * all.stride), ..all }
                 };
-                let right = back.expand.after(start * L::PANEL * L::PANEL).cast();
+                let next = block.expand.whole().cast::<L::Operand>();
+                let next = next.start.wrapping_add(end % all * next.stride);
                 let mut finish =
                     Sum::<L> { sums, stride, is_first: start == 0, lanes: Default::default() };
-                product::<L, _>(from, right, count, depth, 0..panels, &mut finish);
+                product::<L, _>(from, rest, count, depth, 0..panels, next, &mut finish);
                 start = end;
             }
             for row in 0..count {

@@ -10,16 +10,17 @@ mod sums;
 
 use rayon::prelude::*;
 
-use super::buffer::{Buffer, Plain};
 use super::depthwise::TAPS;
-use super::lanes::Lanes;
 use super::network::Core;
-use super::pack::Packed;
 use super::patch::{Pixels, STEM_DEPTH};
-use super::rows::{Rows, Scratch, Shared, Span, spans};
+use super::rows::{Rows, Scratch, fixed_spans};
 use super::spec::{BLOCK_PARAMETERS, ConvNextSpec, Plane};
 use super::tape::{BlockTape, Tape};
 use super::weights::{BlockBack, Patch, set_patch_back};
+use crate::panels::buffer::{Buffer, Plain};
+use crate::panels::lanes::Lanes;
+use crate::panels::pack::Packed;
+use crate::panels::spans::{Shared, Span};
 use block::ByRows;
 
 /// Operands of a group of pictures take about this many bytes.
@@ -83,6 +84,11 @@ impl Sums {
     fn shared(&mut self) -> Shared<f32> {
         Shared(self.values.as_mut_ptr())
     }
+}
+
+/// Panels of one piece of work: a few pieces for every thread.
+fn shares(panels: usize) -> usize {
+    panels.div_ceil(2 * rayon::current_num_threads()).max(1)
 }
 
 fn add(to: &mut [f32], from: impl IntoIterator<Item = f32>) {
@@ -249,28 +255,31 @@ where
             let count = rows.count().next_multiple_of(2);
             let (expand, expand_bias) = (expand.shared(), expand_bias.shared());
             let (project, scaled_sums) = (project.shared(), scaled_sums.shared());
-            (0..2 * hidden_panels + panels).into_par_iter().for_each(|place| {
-                let panel = place / 2;
+            let share = shares(hidden_panels);
+            let parts = hidden_panels.div_ceil(share);
+            (0..2 * parts + panels).into_par_iter().for_each(|place| {
+                let part = place / 2;
                 let (left, right, output, sums) = if place % 2 == 0 {
                     (normalised, at_hidden, expand, Some(expand_bias))
                 } else {
                     (scaled, hidden, project, None)
                 };
+                let own = part * share..hidden_panels.min((part + 1) * share);
                 // SAFETY: as above; every panel is one work's own.
                 unsafe {
-                    if place < 2 * hidden_panels {
-                        let rows = count;
+                    if place < 2 * parts {
+                        let (panels, rows) = (own, count);
                         L::enter(sums::OverRows {
                             left,
                             channels,
                             right,
-                            panel,
+                            panels,
                             rows,
                             output,
                             sums,
                         });
                     } else {
-                        let panel = place - 2 * hidden_panels;
+                        let panel = place - 2 * parts;
                         let (values, sums) = (scaled, scaled_sums);
                         L::enter(sums::ColumnSums { values, panel, rows: count, sums });
                     }
@@ -371,7 +380,7 @@ where
         norm: &mut [f32],
         tile: impl Fn(Span, Shared<f32>, &mut Scratch) + Sync,
     ) {
-        let parts: Vec<Vec<f32>> = spans::<L>(rows.count(), rows.channels)
+        let parts: Vec<Vec<f32>> = fixed_spans::<L>(rows.count(), rows.channels)
             .into_par_iter()
             .map(|span| {
                 let mut sums = vec![0.0; norm.len()];
@@ -531,12 +540,13 @@ where
     ) {
         let (output, bias) = (weight.shared(), bias.shared());
         let rows = rows.next_multiple_of(2);
-        (0..panels).into_par_iter().for_each(|panel| {
-            let sums = Some(bias);
+        let share = shares(panels);
+        (0..panels.div_ceil(share)).into_par_iter().for_each(|part| {
+            let (sums, panels) = (Some(bias), part * share..panels.min((part + 1) * share));
             // SAFETY: the processor was checked when the network was made; operands are sized for the rows.
             unsafe {
-                L::enter(sums::OverRows { left, channels, right, panel, rows, output, sums })
-            };
+                L::enter(sums::OverRows { left, channels, right, panels, rows, output, sums });
+            }
         });
     }
 }

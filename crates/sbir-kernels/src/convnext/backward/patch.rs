@@ -1,15 +1,16 @@
 //! The backward pass of what stands before a stage, over a span of the stage's rows.
 
 use super::block::{ByRows, Sum};
-use crate::convnext::buffer::Plain;
-use crate::convnext::lanes::{Lanes, Work};
-use crate::convnext::micro::{Panels, product};
 use crate::convnext::norm::{Pixel, PixelBack};
-use crate::convnext::pack::Packed;
 use crate::convnext::patch::{Pixels, STEM_DEPTH, Sources, convolve_stem, gather_stem};
-use crate::convnext::rows::{Rows, Scratch, Shared, Span};
+use crate::convnext::rows::{Rows, Scratch};
 use crate::convnext::spec::Plane;
 use crate::convnext::weights::Patch;
+use crate::panels::buffer::Plain;
+use crate::panels::lanes::{Lanes, Work};
+use crate::panels::micro::{Panels, product};
+use crate::panels::pack::Packed;
+use crate::panels::spans::{Shared, Span};
 
 /// Stages 1 to 3: LayerNorm and a product over 2×2 pixels.
 pub(super) struct DownTile<'a, T> {
@@ -98,6 +99,7 @@ impl<T: Plain> Work for DownTile<'_, T> {
                 count,
                 rows.channels,
                 0..back.panels,
+                back.whole().start.cast(),
                 &mut finish,
             );
             for row in 0..count {

@@ -1,40 +1,52 @@
 //! Gradients that are sums over rows or pixels.
 
-use super::block::ByRows;
-use crate::convnext::buffer::Plain;
-use crate::convnext::depthwise::{self, Segment, TAPS};
-use crate::convnext::lanes::{Lanes, Work};
-use crate::convnext::micro::{Panels, add_product_over_rows};
-use crate::convnext::rows::{Rows, Shared};
+use std::ops::Range;
 
-/// Adds `leftᵀ · right` for one panel of `right`, and the panel's sums over rows.
+use super::block::ByRows;
+use crate::convnext::depthwise::{self, Segment, TAPS};
+use crate::convnext::rows::Rows;
+use crate::panels::buffer::Plain;
+use crate::panels::lanes::{Lanes, Work};
+use crate::panels::micro::{Panels, SLICE, add_product_over_rows};
+use crate::panels::spans::Shared;
+
+/// Values of the left operand that stay in a second-level cache while panels of the right one go by.
+const BLOCK: usize = 160 * 1024;
+
+/// Adds `leftᵀ · right` for some panels of `right`, and their sums over rows.
 pub(super) struct OverRows<T> {
     pub(super) left: ByRows<T>,
     /// Columns of `left` that count.
     pub(super) channels: usize,
     pub(super) right: ByRows<T>,
-    pub(super) panel: usize,
+    pub(super) panels: Range<usize>,
     /// An even number.
     pub(super) rows: usize,
-    /// `[panels of right, channels, PANEL]`; only this panel is touched.
+    /// `[panels of right, channels, PANEL]`; only these panels are touched.
     pub(super) output: Shared<f32>,
-    /// `[panels of right, PANEL]`; only this panel is touched.
+    /// `[panels of right, PANEL]`; only these panels are touched.
     pub(super) sums: Option<Shared<f32>>,
 }
 
 impl<T: Plain> Work for OverRows<T> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        // SAFETY: operands and outputs have the shapes named above; the panel is this work's own.
-        unsafe {
-            let right = self.right.row::<L>(self.panel, 0).cast_const();
-            if let Some(sums) = self.sums {
-                add_column_sums::<L>(right, self.rows, sums.0.add(self.panel * L::PANEL));
+        let block = (BLOCK / self.channels / SLICE * SLICE).max(SLICE);
+        for first in (0..self.rows).step_by(block) {
+            let rows = block.min(self.rows - first);
+            for panel in self.panels.clone() {
+                // SAFETY: operands and outputs have the shapes named above; the panels are this work's own.
+                unsafe {
+                    let right = self.right.row::<L>(panel, first).cast_const();
+                    if let Some(sums) = self.sums {
+                        add_column_sums::<L>(right, rows, sums.0.add(panel * L::PANEL));
+                    }
+                    let start = self.left.row::<L>(0, first).cast_const();
+                    let left = Panels { start, stride: self.left.stride };
+                    let output = self.output.0.add(panel * self.channels * L::PANEL);
+                    add_product_over_rows::<L>(left, self.channels, right, rows, output);
+                }
             }
-            let left =
-                Panels { start: self.left.row::<L>(0, 0).cast_const(), stride: self.left.stride };
-            let output = self.output.0.add(self.panel * self.channels * L::PANEL);
-            add_product_over_rows::<L>(left, self.channels, right, self.rows, output);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! AVX-512, with f32 or bf16 operands.
 
+// SAFETY of all that is unsafe here: `Lanes` asks its callers for the instructions and for good pointers; nothing else is needed.
+
 use std::arch::x86_64::*;
 
 use super::table::{HIGHEST, INTEGRAL, LOWEST, OFFSET, SCALE, SLOPE, TERMS, Table};
@@ -12,6 +14,11 @@ pub(crate) struct Avx512;
 /// bf16 operands, f32 sums.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512Bf16;
+
+/// Operands rounded to bf16 and kept as f32, whose products are the same numbers: for processors whose bf16 dot products
+/// are slower than f32's multiply-adds.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512Rounded;
 
 #[inline(always)]
 unsafe fn piecewise(table: &Table, place: __m512i, rest: __m512) -> __m512 {
@@ -100,6 +107,15 @@ macro_rules! vectors {
             unsafe { _mm512_fmadd_ps(a, b, c) }
         }
         #[inline(always)]
+        unsafe fn clamp(x: __m512, least: __m512, most: __m512) -> __m512 {
+            // The second operand is what a NaN gives.
+            unsafe { _mm512_min_ps(most, _mm512_max_ps(least, x)) }
+        }
+        #[inline(always)]
+        unsafe fn fetch(line: *const u8) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+        }
+        #[inline(always)]
         unsafe fn sum(x: __m512) -> f32 {
             unsafe { _mm512_reduce_add_ps(x) }
         }
@@ -114,13 +130,69 @@ macro_rules! vectors {
     };
 }
 
+/// What f32 operands share, whatever they are rounded to.
+macro_rules! wide_operands {
+    ($round:path) => {
+        type Raw = __m512;
+        type Operand = f32;
+
+        const STEP: usize = 1;
+
+        #[inline(always)]
+        unsafe fn raw(from: *const f32) -> __m512 {
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn spread(from: *const f32) -> __m512 {
+            unsafe { _mm512_set1_ps(*from) }
+        }
+        #[inline(always)]
+        unsafe fn dot(sum: __m512, a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_fmadd_ps(a, b, sum) }
+        }
+        #[inline(always)]
+        unsafe fn put(to: *mut f32, x: __m512) {
+            unsafe { _mm512_storeu_ps(to, $round(x)) }
+        }
+        #[inline(always)]
+        unsafe fn get(from: *const f32) -> __m512 {
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn put_rows(to: *mut f32, half: usize, even: __m512, odd: __m512) {
+            unsafe {
+                _mm512_storeu_ps(to.add(half * 16), $round(even));
+                _mm512_storeu_ps(to.add(32 + half * 16), $round(odd));
+            }
+        }
+        #[inline(always)]
+        unsafe fn sum_rows(from: *const f32, half: usize) -> __m512 {
+            unsafe {
+                let even = _mm512_loadu_ps(from.add(half * 16));
+                _mm512_add_ps(even, _mm512_loadu_ps(from.add(32 + half * 16)))
+            }
+        }
+    };
+}
+
+#[inline(always)]
+unsafe fn as_it_is(x: __m512) -> __m512 {
+    x
+}
+
+#[inline(always)]
+unsafe fn as_bf16(x: __m512) -> __m512 {
+    unsafe { widened(std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x))) }
+}
+
+#[inline(always)]
+unsafe fn widened(bits: __m256i) -> __m512 {
+    unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits))) }
+}
+
 impl Lanes for Avx512 {
-    type Raw = __m512;
-    type Operand = f32;
-
-    const STEP: usize = 1;
-
     vectors!();
+    wide_operands!(as_it_is);
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
     unsafe fn enter<W: Work>(work: W) {
@@ -128,42 +200,23 @@ impl Lanes for Avx512 {
         unsafe { work.run::<Self>() }
     }
     #[inline(always)]
-    unsafe fn raw(from: *const f32) -> __m512 {
-        unsafe { _mm512_loadu_ps(from) }
+    fn operand(x: f32) -> f32 {
+        x
     }
-    #[inline(always)]
-    unsafe fn spread(from: *const f32) -> __m512 {
-        unsafe { _mm512_set1_ps(*from) }
-    }
-    #[inline(always)]
-    unsafe fn dot(sum: __m512, a: __m512, b: __m512) -> __m512 {
-        unsafe { _mm512_fmadd_ps(a, b, sum) }
-    }
-    #[inline(always)]
-    unsafe fn put(to: *mut f32, x: __m512) {
-        unsafe { _mm512_storeu_ps(to, x) }
-    }
-    #[inline(always)]
-    unsafe fn get(from: *const f32) -> __m512 {
-        unsafe { _mm512_loadu_ps(from) }
-    }
-    #[inline(always)]
-    unsafe fn put_rows(to: *mut f32, half: usize, even: __m512, odd: __m512) {
-        unsafe {
-            _mm512_storeu_ps(to.add(half * 16), even);
-            _mm512_storeu_ps(to.add(32 + half * 16), odd);
-        }
-    }
-    #[inline(always)]
-    unsafe fn sum_rows(from: *const f32, half: usize) -> __m512 {
-        unsafe {
-            let even = _mm512_loadu_ps(from.add(half * 16));
-            _mm512_add_ps(even, _mm512_loadu_ps(from.add(32 + half * 16)))
-        }
+}
+
+impl Lanes for Avx512Rounded {
+    vectors!();
+    wide_operands!(as_bf16);
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")]
+    unsafe fn enter<W: Work>(work: W) {
+        // SAFETY: the caller has checked the processor; the rest is the work's own contract.
+        unsafe { work.run::<Self>() }
     }
     #[inline(always)]
     fn operand(x: f32) -> f32 {
-        x
+        f32::from_bits(u32::from(bf16_bits(x)) << 16)
     }
 }
 
@@ -213,10 +266,7 @@ impl Lanes for Avx512Bf16 {
     }
     #[inline(always)]
     unsafe fn get(from: *const u16) -> __m512 {
-        unsafe {
-            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
-        }
+        unsafe { widened(_mm256_loadu_si256(from.cast())) }
     }
     #[inline(always)]
     unsafe fn put_rows(to: *mut u16, half: usize, even: __m512, odd: __m512) {

@@ -67,6 +67,12 @@ macro_rules! vectors {
             each(|i| a[i] * b[i] + c[i])
         }
         #[inline(always)]
+        unsafe fn clamp(x: Values, least: Values, most: Values) -> Values {
+            each(|i| x[i].clamp(least[i], most[i]))
+        }
+        #[inline(always)]
+        unsafe fn fetch(_: *const u8) {}
+        #[inline(always)]
         unsafe fn sum(x: Values) -> f32 {
             ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]))
         }

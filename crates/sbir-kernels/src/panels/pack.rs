@@ -8,14 +8,14 @@ use super::micro::Panels;
 
 /// Panels of `[depth / STEP, PANEL, STEP]` operands, zeros beyond the columns and the depth.
 #[derive(Debug)]
-pub(super) struct Packed<T> {
+pub(crate) struct Packed<T> {
     values: Buffer<T>,
     /// Operands from one panel to the next.
     stride: usize,
     /// Panels.
-    pub(super) panels: usize,
+    pub(crate) panels: usize,
     /// Depth that counts.
-    pub(super) depth: usize,
+    pub(crate) depth: usize,
 }
 
 impl<T: Plain> Default for Packed<T> {
@@ -24,21 +24,21 @@ impl<T: Plain> Default for Packed<T> {
     }
 }
 
-impl<T> Packed<T> {
+impl<T: Plain> Packed<T> {
     /// All panels.
-    pub(super) fn whole(&self) -> Panels<T> {
+    pub(crate) fn whole(&self) -> Panels<T> {
         Panels { start: self.values.as_ptr(), stride: self.stride }
     }
 
     /// All panels, from a place in each on.
-    pub(super) fn after(&self, operands: usize) -> Panels<T> {
+    pub(crate) fn after(&self, operands: usize) -> Panels<T> {
         let start = self.values[operands..].as_ptr();
         Panels { start, stride: self.stride }
     }
 }
 
 /// Packs the matrix whose value at `(depth, column)` is `value(depth, column)`, into memory that is used again.
-pub(super) fn pack<L: Lanes>(
+pub(crate) fn pack<L: Lanes>(
     packed: &mut Packed<L::Operand>,
     depth: usize,
     columns: usize,

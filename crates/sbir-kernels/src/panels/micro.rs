@@ -9,11 +9,11 @@ use super::lanes::Lanes;
 
 /// Rows of the largest tile of any instructions.
 const HIGHEST: usize = 14;
-/// Rows that a sum over rows takes at a time: as many of a right operand's panel fill two thirds of a first-level cache.
-const SLICE: usize = 256;
+/// Rows that a sum over rows takes at a time: as many of both operands' panels fit a first-level cache.
+pub(crate) const SLICE: usize = 128;
 
 /// What becomes of a tile's sums.
-pub(super) trait Finish<L: Lanes> {
+pub(crate) trait Finish<L: Lanes> {
     /// Takes rows `row..row + tile.len()` of panel `panel`.
     ///
     /// # Safety
@@ -23,14 +23,14 @@ pub(super) trait Finish<L: Lanes> {
 
 /// Panels of operands: the first, and how many operands lie between two.
 #[derive(Clone, Copy)]
-pub(super) struct Panels<T> {
-    pub(super) start: *const T,
-    pub(super) stride: usize,
+pub(crate) struct Panels<T> {
+    pub(crate) start: *const T,
+    pub(crate) stride: usize,
 }
 
 impl<T> Panels<T> {
     /// The same operands by another name of their type.
-    pub(super) fn cast<U>(self) -> Panels<U> {
+    pub(crate) fn cast<U>(self) -> Panels<U> {
         Panels { start: self.start.cast(), stride: self.stride }
     }
 }
@@ -38,7 +38,7 @@ impl<T> Panels<T> {
 /// `0..rows` in as few tiles as can be, nearly equal ones, each but for the last of an even number of rows:
 /// `(first row, rows)`. `highest` is even.
 #[inline(always)]
-pub(super) fn tiles(rows: usize, highest: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn tiles(rows: usize, highest: usize) -> impl Iterator<Item = (usize, usize)> {
     let pairs = rows.div_ceil(2);
     let count = pairs.div_ceil(highest / 2).max(1);
     let (least, more) = (pairs / count, pairs % count);
@@ -69,29 +69,42 @@ macro_rules! with_height {
 /// # Shapes
 /// - `left`: panels of `[.., PANEL]` operands whose first `rows` rows count, `depth` columns of them
 /// - `right`: panels of `[depth / STEP, PANEL, STEP]` operands
+/// - `then`: what is read after that, so that it can be fetched meanwhile
 ///
 /// # Safety
-/// All of that can be read, for `panels` of `right`; and as `finish` asks.
+/// All of that but `then` can be read, for `panels` of `right`; and as `finish` asks.
 #[inline(always)]
-pub(super) unsafe fn product<L: Lanes, F: Finish<L>>(
+pub(crate) unsafe fn product<L: Lanes, F: Finish<L>>(
     left: Panels<L::Operand>,
     right: Panels<L::Operand>,
     rows: usize,
     depth: usize,
     panels: Range<usize>,
+    then: *const L::Operand,
     finish: &mut F,
 ) {
+    // Bytes fetched with each step: over all tiles of a panel, the next panel.
+    let count = rows.div_ceil(L::HEIGHT);
+    let hop = (L::PANEL * L::STEP * size_of::<L::Operand>()).div_ceil(count.max(1));
     // SAFETY: as asked of the caller; a tile is no higher than `HIGHEST`.
     unsafe {
         let mut tile = [[L::splat(0.0); 2]; HIGHEST];
-        for panel in panels {
-            let right = right.start.add(panel * right.stride);
+        for panel in panels.clone() {
+            let start = right.start;
+            let mut ahead = if panel + 1 < panels.end {
+                start.wrapping_add((panel + 1) * right.stride)
+            } else {
+                then
+            }
+            .cast::<u8>();
+            let right = start.add(panel * right.stride);
             for (row, height) in tiles(rows, L::HEIGHT) {
                 let left = Panels { start: left.start.add(row * L::PANEL), ..left };
                 with_height!(L, height, M => {
-                    let sums = across::<L, M>(left, right, depth);
+                    let sums = across::<L, M>(left, right, depth, ahead, hop);
                     tile.as_mut_ptr().cast::<[[L::Vector; 2]; M]>().write(sums);
                 });
+                ahead = ahead.wrapping_add(depth.div_ceil(L::STEP) * hop);
                 finish.take(panel, row, tile.get_unchecked(..height));
             }
         }
@@ -104,6 +117,8 @@ unsafe fn across<L: Lanes, const M: usize>(
     left: Panels<L::Operand>,
     mut right: *const L::Operand,
     depth: usize,
+    mut ahead: *const u8,
+    hop: usize,
 ) -> [[L::Vector; 2]; M] {
     // SAFETY: as asked of `product`'s caller.
     unsafe {
@@ -123,6 +138,8 @@ unsafe fn across<L: Lanes, const M: usize>(
                     sums[row][1] = L::dot(sums[row][1], spread, high);
                     row += 1;
                 }
+                L::fetch(ahead);
+                ahead = ahead.wrapping_add(hop);
                 value = value.add(L::STEP);
                 right = right.add(L::PANEL * L::STEP);
             }
@@ -143,7 +160,7 @@ unsafe fn across<L: Lanes, const M: usize>(
 /// # Safety
 /// All of that can be read and `output` written; `rows` is a multiple of `STEP`.
 #[inline(always)]
-pub(super) unsafe fn add_product_over_rows<L: Lanes>(
+pub(crate) unsafe fn add_product_over_rows<L: Lanes>(
     left: Panels<L::Operand>,
     channels: usize,
     right: *const L::Operand,

@@ -4,14 +4,14 @@
 //! [`Lanes::enter`]; everything below that is `#[inline(always)]`, so that it is compiled for them too.
 
 #[cfg(target_arch = "x86_64")]
-pub(super) mod avx2;
+pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
-pub(super) mod avx512;
-pub(super) mod portable;
-pub(super) mod table;
+pub(crate) mod avx512;
+pub(crate) mod portable;
+pub(crate) mod table;
 
 /// A kernel: what runs inside a function compiled for some instructions.
-pub(super) trait Work {
+pub(crate) trait Work {
     /// Runs it.
     ///
     /// # Safety
@@ -25,7 +25,7 @@ pub(super) trait Work {
 /// # Safety
 /// Every function needs a processor with the instructions, and pointers that are good for what their
 /// description names. No pointer needs to be aligned beyond its element.
-pub(super) trait Lanes: Copy + Send + Sync + 'static {
+pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     /// `LANES` f32.
     type Vector: Copy;
     /// `LANES * STEP` operands.
@@ -59,9 +59,13 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
     unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, rounded once where the instructions do.
     unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Values held between `least` and `most`.
+    unsafe fn clamp(x: Self::Vector, least: Self::Vector, most: Self::Vector) -> Self::Vector;
     /// Sum of the lanes.
     unsafe fn sum(x: Self::Vector) -> f32;
 
+    /// Asks for a line to be brought to the second-level cache; any address will do.
+    unsafe fn fetch(line: *const u8);
     /// Reads `LANES * STEP` operands.
     unsafe fn raw(from: *const Self::Operand) -> Self::Raw;
     /// Reads `STEP` operands into every lane.
@@ -87,6 +91,6 @@ pub(super) trait Lanes: Copy + Send + Sync + 'static {
 }
 
 /// `x` as the bits of the nearest bf16, ties to even; NaN stays NaN.
-pub(super) fn bf16_bits(x: f32) -> u16 {
+pub(crate) fn bf16_bits(x: f32) -> u16 {
     half::bf16::from_f32(x).to_bits()
 }

@@ -1,5 +1,7 @@
 //! AVX2 with FMA, f32 operands.
 
+// SAFETY of all that is unsafe here: `Lanes` asks its callers for the instructions and for good pointers; nothing else is needed.
+
 use std::arch::x86_64::*;
 
 use super::table::{HIGHEST, INTEGRAL, LOWEST, OFFSET, PIECES, SCALE, SLOPE, TERMS, Table};
@@ -78,6 +80,15 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
         unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn clamp(x: __m256, least: __m256, most: __m256) -> __m256 {
+        // The second operand is what a NaN gives.
+        unsafe { _mm256_min_ps(most, _mm256_max_ps(least, x)) }
+    }
+    #[inline(always)]
+    unsafe fn fetch(line: *const u8) {
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
     }
     #[inline(always)]
     unsafe fn sum(x: __m256) -> f32 {
