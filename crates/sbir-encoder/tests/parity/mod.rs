@@ -173,6 +173,25 @@ fn weights_survive_every_naming_and_format() {
 }
 
 #[test]
+fn efficientnet_lite_agrees_on_every_path() {
+    let bundled = [env!("CARGO_MANIFEST_DIR"), "../../models/bundled.safetensors"];
+    let bundled = bundled.iter().collect::<PathBuf>();
+    let encoder = Encoder::load(&bundled, &Device::flex()).unwrap().encoder;
+    let (width, size) = (encoder.width(), [3, 96, 96]);
+    let burn = embed(&encoder.clone().without_kernels(), Kind::Photo, 0, size);
+    for (path, encoder) in every_path(&encoder) {
+        let found = difference(&embed(&encoder, Kind::Photo, 0, size), &burn, width);
+        assert!(within_bar(found), "{path}: {found:?}");
+    }
+    if Simd::Avx512Bf16.is_available() {
+        let encoder = encoder.with_simd(Simd::Avx512Bf16).with_precision(Precision::Bf16);
+        let found = embed(&encoder, Kind::Photo, 0, size);
+        let (one_minus_cosine, _) = difference(&found, &burn, width);
+        assert!(found != burn && one_minus_cosine <= 1e-3, "{one_minus_cosine}");
+    }
+}
+
+#[test]
 fn embeddings_do_not_depend_on_threads() {
     let run = |encoder: &Encoder, count: usize, threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
