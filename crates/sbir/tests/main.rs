@@ -9,6 +9,7 @@ mod embed;
 mod evaluate;
 mod find;
 mod help;
+mod precision;
 mod real_data;
 mod reduced;
 mod resume;

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &IndexArgs) -> Result<(), Failure> {
     let path = gallery::path(args.place.gallery.as_deref())?;
     let folders = args.folders.iter().map(gallery::folder).collect::<Result<Vec<_>, _>>()?;
     let (selected, threads) = compute::prepare_quiet(&args.compute)?;
-    let embedder = EncoderEmbedder::load(&args.model, &selected)?;
+    let embedder = EncoderEmbedder::load(&args.model, &args.compute, &selected)?;
     let opened = Gallery::open_or_create(&path)?;
     let cancel = Arc::new(AtomicBool::new(false));
     let options = IndexOptions {

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<(), Failure> {
     let path = gallery::path(args.place.gallery.as_deref())?;
     let opened = Gallery::open(&path)?;
     let (selected, _) = compute::prepare_quiet(&args.compute)?;
-    let embedder = EncoderEmbedder::load(&args.model, &selected)?;
+    let embedder = EncoderEmbedder::load(&args.model, &args.compute, &selected)?;
     opened.ensure(&Space {
         fingerprint: embedder.fingerprint().to_owned(),
         dimension: embedder.dimension(),

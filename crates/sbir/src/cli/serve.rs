@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         }
     }
     let (selected, _) = compute::prepare_quiet(&args.compute)?;
-    let embedder = EncoderEmbedder::load(&args.model, &selected)?;
+    let embedder = EncoderEmbedder::load(&args.model, &args.compute, &selected)?;
     let opened = Gallery::open_or_create(&path)?;
     opened.ensure(&Space {
         fingerprint: embedder.fingerprint().to_owned(),
