@@ -111,6 +111,7 @@ fn the_comparison_notices_burns_norm_epsilon() {
 }
 
 #[test]
+#[allow(clippy::print_stderr, reason = "tells what was not tested")]
 fn bf16_is_close_to_f32_and_is_not_it() {
     if !Simd::Avx512Bf16.is_available() {
         eprintln!("skipped: this processor lacks AVX-512 BF16");

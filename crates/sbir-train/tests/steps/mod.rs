@@ -113,6 +113,7 @@ fn norm_epsilon_reaches_the_kernels() {
 }
 
 #[test]
+#[allow(clippy::print_stderr, reason = "tells what was not tested")]
 fn bf16_gradients_point_the_same_way() {
     if !Simd::Avx512Bf16.is_available() {
         eprintln!("skipped: this processor lacks AVX-512 BF16");
