@@ -6,7 +6,10 @@ use burn_tensor::{Device, Tensor, TensorData};
 
 /// Values of a parameter or of an optimiser's moment.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "a few hundred in a model, each of thousands of values")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a few hundred in a model, each of thousands of values"
+)]
 pub enum Values {
     /// On the CPU, whose kernels work on slices.
     Host(Vec<f32>),

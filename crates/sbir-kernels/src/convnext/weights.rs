@@ -5,7 +5,7 @@ use super::norm::Affine;
 use super::spec::ConvNextSpec;
 use crate::panels::buffer::{Buffer, Plain};
 use crate::panels::lanes::Lanes;
-use crate::panels::pack::{Packed, pack};
+use crate::panels::pack::{Packed, pack, pack_straight, pack_transposed};
 
 /// A LayerNorm's weight and bias.
 #[derive(Debug, Default)]
@@ -89,9 +89,9 @@ impl<T: Plain> Block<T> {
         set_taps::<L>(&mut self.taps, taps, false);
         set_padded::<L>(&mut self.taps_bias, channels, |i| taps_bias[i]);
         self.norm.set::<L>(norm, norm_bias);
-        pack::<L>(&mut self.expand, channels, hidden, |k, c| expand[c * channels + k]);
+        pack_transposed::<L>(&mut self.expand, channels, expand, |_| 1.0);
         set_padded::<L>(&mut self.expand_bias, hidden, |i| expand_bias[i]);
-        pack::<L>(&mut self.project, hidden, channels, |k, c| scale[c] * project[c * hidden + k]);
+        pack_transposed::<L>(&mut self.project, hidden, project, |c| scale[c]);
         set_padded::<L>(&mut self.project_bias, channels, |i| scale[i] * project_bias[i]);
     }
 }
@@ -118,8 +118,8 @@ impl<T: Plain> BlockBack<T> {
         let channels = scale.len();
         let hidden = 4 * channels;
         set_taps::<L>(&mut self.taps, taps, true);
-        pack::<L>(&mut self.project, channels, hidden, |k, c| scale[k] * project[k * hidden + c]);
-        pack::<L>(&mut self.expand, hidden, channels, |k, c| expand[k * channels + c]);
+        pack_straight::<L>(&mut self.project, hidden, project, |k| scale[k]);
+        pack_straight::<L>(&mut self.expand, channels, expand, |_| 1.0);
     }
 }
 

@@ -16,7 +16,7 @@ use super::window::{self, Window};
 use crate::panels::buffer::{Buffer, Plain};
 use crate::panels::lanes::{Lanes, Work};
 use crate::panels::micro::{Finish, Panels, product};
-use crate::panels::pack::{Packed, pack};
+use crate::panels::pack::{Packed, pack_transposed};
 use crate::panels::spans::{Shared, Span, cut};
 
 /// Values of a span's operands: as many as half a second-level cache holds.
@@ -38,7 +38,7 @@ impl<T: Plain> Pointwise<T> {
     fn new<L: Lanes<Operand = T>>(weight: &[f32], bias: &[f32]) -> Self {
         let depth = weight.len() / bias.len();
         let mut weights = Packed::default();
-        pack::<L>(&mut weights, depth, bias.len(), |k, c| weight[c * depth + k]);
+        pack_transposed::<L>(&mut weights, depth, weight, |_| 1.0);
         Self { weights, bias: padded::<L>(bias) }
     }
 
@@ -159,7 +159,7 @@ where
         let features = pointwise(take());
         let inputs = spec.regions() * spec.features;
         let mut projection = Packed::default();
-        pack::<L>(&mut projection, inputs, spec.width, |k, c| weights.projection[c * inputs + k]);
+        pack_transposed::<L>(&mut projection, inputs, &weights.projection, |_| 1.0);
         Self { spec: spec.clone(), stem, blocks, features, projection }
     }
 

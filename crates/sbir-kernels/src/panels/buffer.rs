@@ -31,7 +31,7 @@ const PAGES_FROM: usize = 1 << 20;
 ///
 /// # Safety
 /// As said.
-pub(crate) unsafe trait Plain: Copy {}
+pub(crate) unsafe trait Plain: Copy + Send + Sync {}
 // SAFETY: any bits are a number.
 unsafe impl Plain for f32 {}
 // SAFETY: as above.
