@@ -57,9 +57,9 @@ fn compare(bytes: &[u8], factor: usize, mean: f64, what: &str) {
         .collect();
     let average = off.iter().sum::<f64>() / off.len() as f64;
     assert!(average < mean, "{what}: off by {average} on average");
-    let most = off.iter().copied().fold(0.0, f64::max);
-    // A short transform is no box mean: single pixels at sharp edges differ, by up to 17 here.
-    assert!(most <= 20.0, "{what}: {most}");
+    // Colour leaves out the finest waves, which shows at hard edges.
+    let far = off.iter().filter(|off| **off > 12.0).count();
+    assert!(far <= off.len() / 100, "{what}: {far} of {}", off.len());
 }
 
 #[test]
@@ -136,9 +136,10 @@ proptest! {
         }
         // A size that was changed is for the caller to check.
         if let Some(at) = bytes.windows(2).position(|pair| pair == [0xFF, 0xC0])
-            && (bytes[at + 5] > 1 || bytes[at + 7] > 1) {
-                return Ok(());
-            }
+            && (bytes[at + 5] > 1 || bytes[at + 7] > 1)
+        {
+            return Ok(());
+        }
         if let Some(found) = reduced(&bytes, factor) {
             prop_assert_eq!(found.pixels.len(), found.width * found.height * found.channels);
         }
