@@ -8,6 +8,8 @@
 # the configurations that match it; `encoder_peer.py plan` lists them. Rounds go through all tools, ROUNDS (3)
 # times; a measurement takes SECONDS_EACH (4) s after its warm-up. What stands in raw.csv is not measured again, so a run
 # that was stopped goes on where it was; BUDGET=SECONDS stops it in good order.
+# The column `others` is the processor time that other programs took meanwhile, as a share of one core: above OTHERS (0.05)
+# a measurement is thrown away and repeated.
 # WORK keeps weights, inputs, exported graphs and torch.compile's output (1.5 GB).
 #
 # Ours: the example encoder_speed of sbir-train, or another program $SBIR_SPEED (`none` for none), in the precisions
@@ -31,7 +33,7 @@ work=${WORK:-$HOME/.cache/sbir/encoder-peers}
 ours=${OURS:-f32 bf16}
 mkdir -p "$out" "$work"
 raw=$out/raw.csv
-[[ -e $raw ]] || echo "task,network,tool,version,precision,layout,mode,batch,threads,run,per_second,peak_mib" >"$raw"
+[[ -e $raw ]] || echo "task,network,tool,version,precision,layout,mode,batch,threads,run,per_second,peak_mib,others" >"$raw"
 
 cargo build --quiet --release --package sbir-kernels --example peak
 examples=${CARGO_TARGET_DIR:-target}/release/examples
@@ -45,16 +47,36 @@ late() { ((budget > 0 && SECONDS - begun > budget)); }
 # done_already task network tool precision layout mode batch threads run
 done_already() { grep -q "^$1,$2,$3,[^,]*,$4,$5,$6,$7,$8,$9," "$raw"; }
 
+# alone COMMAND...: its last line and the column `others` in $row, once the machine was its own
+alone() {
+  local TIMEFORMAT='%R %U %S' before after times others
+  for ((try = 1; try <= 5; try++)); do
+    before=$(processor_time)
+    { times=$( { time "$@" >"$work/row" 2>"$work/log"; } 2>&1 ); } || { cat "$work/log" >&2; return 1; }
+    after=$(processor_time)
+    others=$(awk -v d="$((after - before))" '{ printf "%.3f", (d / 100 - $2 - $3) / $1 }' <<<"$times")
+    row=$(tail -n 1 "$work/row"),$others
+    if awk -v o="$others" -v most="${OTHERS:-0.05}" 'BEGIN { exit !(o <= most) }'; then return; fi
+    echo "others took $others of a core beside $*: again" >&2
+    sleep 2
+  done
+  echo "the machine is not quiet" >&2
+  return 1
+}
+# Hundredths of a second that all processors together were not idle.
+processor_time() { awk '/^cpu / { print $2 + $3 + $4 + $7 + $8 + $9 }' /proc/stat; }
+
 measure_peer() { # measure_peer CONFIGURATION ROUND
-  "$python" -W ignore benchsuite/encoder_peer.py run "$work" "$1" "$2" "$seconds" >>"$raw" 2>"$work/log" || { cat "$work/log" >&2; return 1; }
+  local row
+  alone "$python" -W ignore benchsuite/encoder_peer.py run "$work" "$1" "$2" "$seconds"
+  echo "$row" >>"$raw"
 }
 measure_ours() { # measure_ours TASK NETWORK PRECISION BATCH THREADS ROUND
-  local weights=$work/convnext_small.safetensors check=()
+  local weights=$work/convnext_small.safetensors check=() row
   [[ $2 == lite0 ]] && weights=models/bundled.safetensors
   [[ $1 == embed ]] && check=(--out "$work/ours.f32")
-  local row
-  row=$($speed "$1" --network "$2" --weights "$weights" --inputs "$work/$2.f32" --precision "$3" --batch "$4" --threads "$5" \
-    --seconds "$seconds" --run "$6" "${check[@]}")
+  alone $speed "$1" --network "$2" --weights "$weights" --inputs "$work/$2.f32" --precision "$3" --batch "$4" --threads "$5" \
+    --seconds "$seconds" --run "$6" "${check[@]}"
   [[ $1 != embed ]] || "$python" benchsuite/encoder_peer.py check "$work/ours.f32" "$work" "$2" "$3"
   echo "$row" >>"$raw"
 }
