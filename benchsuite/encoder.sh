@@ -23,6 +23,7 @@
 # floats, little-endian; they are compared with the peers', and the run fails where they disagree.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. benchsuite/alone.sh
 out=$1
 only=${2:-.}
 python=${PYTHON:-python3}
@@ -47,38 +48,18 @@ late() { ((budget > 0 && SECONDS - begun > budget)); }
 # done_already task network tool precision layout mode batch threads run
 done_already() { grep -q "^$1,$2,$3,[^,]*,$4,$5,$6,$7,$8,$9," "$raw"; }
 
-# alone COMMAND...: its last line and the column `others` in $row, once the machine was its own
-alone() {
-  local TIMEFORMAT='%R %U %S' before after times others
-  for ((try = 1; try <= 5; try++)); do
-    before=$(processor_time)
-    { times=$( { time "$@" >"$work/row" 2>"$work/log"; } 2>&1 ); } || { cat "$work/log" >&2; return 1; }
-    after=$(processor_time)
-    others=$(awk -v d="$((after - before))" '{ printf "%.3f", (d / 100 - $2 - $3) / $1 }' <<<"$times")
-    row=$(tail -n 1 "$work/row"),$others
-    if awk -v o="$others" -v most="${OTHERS:-0.05}" 'BEGIN { exit !(o <= most) }'; then return; fi
-    echo "others took $others of a core beside $*: again" >&2
-    sleep 2
-  done
-  echo "the machine is not quiet" >&2
-  return 1
-}
-# Hundredths of a second that all processors together were not idle.
-processor_time() { awk '/^cpu / { print $2 + $3 + $4 + $7 + $8 + $9 }' /proc/stat; }
-
 measure_peer() { # measure_peer CONFIGURATION ROUND
-  local row
-  alone "$python" -W ignore benchsuite/encoder_peer.py run "$work" "$1" "$2" "$seconds"
-  echo "$row" >>"$raw"
+  alone "$work" "$python" -W ignore benchsuite/encoder_peer.py run "$work" "$1" "$2" "$seconds"
+  echo "$(tail -n 1 "$work/output"),$others" >>"$raw"
 }
 measure_ours() { # measure_ours TASK NETWORK PRECISION BATCH THREADS ROUND
-  local weights=$work/convnext_small.safetensors check=() row
+  local weights=$work/convnext_small.safetensors check=()
   [[ $2 == lite0 ]] && weights=models/bundled.safetensors
   [[ $1 == embed ]] && check=(--out "$work/ours.f32")
-  alone $speed "$1" --network "$2" --weights "$weights" --inputs "$work/$2.f32" --precision "$3" --batch "$4" --threads "$5" \
+  alone "$work" $speed "$1" --network "$2" --weights "$weights" --inputs "$work/$2.f32" --precision "$3" --batch "$4" --threads "$5" \
     --seconds "$seconds" --run "$6" "${check[@]}"
   [[ $1 != embed ]] || "$python" benchsuite/encoder_peer.py check "$work/ours.f32" "$work" "$2" "$3"
-  echo "$row" >>"$raw"
+  echo "$(tail -n 1 "$work/output"),$others" >>"$raw"
 }
 
 for ((round = 1; round <= rounds; round++)); do

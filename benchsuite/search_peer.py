@@ -74,12 +74,14 @@ def lists(path):
 
 
 def report(folder, rounds):
-    print("tool,run,opening_s,single_ms,together_ms,anonymous_mib,exact,best")
+    print("tool,run,opening_s,single_ms,together_ms,anonymous_mib,exact,best,others")
     _, expected = lists(f"{folder}/scored.json")
     wrong = False
     for run in range(1, int(rounds) + 1):
         for tool in ("sbir", "faiss"):
             values, found = lists(f"{folder}/{tool}-{run}.json")
+            with open(f"{folder}/{tool}-{run}.others") as file:
+                others = file.read().strip()
             exact = sum(a == b for a, b in zip(found, expected, strict=True))
             best = sum(len({r for r, _ in a} & {r for r, _ in b}) for a, b in zip(found, expected))
             wrong |= tool == "sbir" and exact != len(expected)
@@ -87,7 +89,7 @@ def report(folder, rounds):
                 f"{tool},{run},{values['opening_s']:.3f},"
                 f"{1e3 * statistics.median(values['single_s']):.2f},"
                 f"{1e3 * statistics.median(values['together_s']):.1f},"
-                f"{values['anonymous_kib'] / 1024:.0f},{exact},{best}"
+                f"{values['anonymous_kib'] / 1024:.0f},{exact},{best},{others}"
             )
     if wrong:
         raise SystemExit("the search is not exact")
