@@ -1,105 +1,120 @@
-// 64 clients that search at once for a minute, after one client alone: answers, throughput, memory.
-// Usage: SBIR_DATA=… node benchsuite/clients.mjs SBIR [SECONDS] [OUT.json]
+// 64 clients that search at once for a minute, between two half minutes of one client: answers, throughput, memory.
+//
+//   node benchsuite/clients.mjs target/release/sbir benchsuite/runs/<date>-clients [SECONDS]
 //
 // Each client sends a drawing of Chair-V2, waits for the answer, and sends the next; after a 503 it waits as long as it
-// was asked to. Traffic stays on the loopback interface.
+// was asked to. Traffic stays on the loopback interface, and the clients share the machine with the server. Needs
+// photos1000 and chairv2 in SBIR_DATA. The folder gets report.json, raw.csv (one line an answer: run, clients, when it was
+// asked, status, sound, milliseconds) and memory.csv (resident memory without what is mapped from files, each second).
+// Fails when an answer is neither results nor a 503 with Retry-After, when 64 clients get less than one does, or when
+// memory grows.
 
-import { spawn } from "node:child_process";
-import { readFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
-import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
+import { chairs, data, machine, pause, quantile, round, serving, summary, tell, workFolder } from "./serving.mjs";
 
-const [binary, secondsWanted = "60", out] = process.argv.slice(2);
-const data = process.env.SBIR_DATA ?? new URL("../../shared/data", import.meta.url).pathname;
+const [binary, out, seconds = "60"] = process.argv.slice(2);
 if (!binary) {
-  console.error("usage: node benchsuite/clients.mjs SBIR [SECONDS] [OUT.json]");
+  console.error("usage: node benchsuite/clients.mjs SBIR [FOLDER] [SECONDS]");
   process.exit(2);
 }
 const CLIENTS = 64;
-const seconds = Math.min(600, Number(secondsWanted));
-const home = mkdtempSync(join(tmpdir(), "sbir-clients-"));
-const port = 18422;
-const server = spawn(
-  binary,
-  ["serve", join(data, "photos1000"), "--gallery", join(home, "gallery.sbir"), "--listen", `127.0.0.1:${port}`, "--no-open"],
-  { stdio: "ignore", env: { ...process.env, XDG_CACHE_HOME: join(home, "cache") } },
-);
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-const quantile = (values, q) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(q * values.length))];
-const round = (value) => Math.round(value * 10) / 10;
-/** Resident memory without what is mapped from files, in MiB. */
+const HITS = 30;
+/** Growth from the first to the last third of a run that is no growth: a buffer here and there. */
+const FLAT_MIB = 8;
+
+const notes = machine();
+const { home, remove } = workFolder();
+const server = await serving(binary, home, join(data, "photos1000"), 1000, 18422);
+const drawings = chairs().map(({ canvas, strokes }) => JSON.stringify({ canvas, strokes }));
+
 const memory = () => {
-  const status = readFileSync(`/proc/${server.pid}/status`, "utf8");
-  return Math.round(Number(/RssAnon:\s+(\d+)/.exec(status)[1]) / 1024);
+  const status = readFileSync(`/proc/${server.child.pid}/status`, "utf8");
+  return round(Number(/RssAnon:\s+(\d+)/.exec(status)[1]) / 1024);
 };
 
-const drawings = readFileSync(join(data, "chairv2/strokes.ndjson"), "utf8").split("\n").filter(Boolean)
-  .map((line) => { const { canvas, strokes } = JSON.parse(line); return JSON.stringify({ canvas, strokes }); });
-
+/** Asks once: status, whether the answer is sound, milliseconds, and the seconds to wait that a 503 names. */
 function search(agent, body) {
   return new Promise((done) => {
     const began = performance.now();
-    const asked = request(
-      { host: "127.0.0.1", port, path: "/api/search?k=30", method: "POST", agent, headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) } },
-      (answer) => {
-        const chunks = [];
-        answer.on("data", (chunk) => chunks.push(chunk));
-        answer.on("end", () => {
-          let sound = answer.statusCode === 503 && Boolean(answer.headers["retry-after"]);
-          if (answer.statusCode === 200) sound = JSON.parse(Buffer.concat(chunks)).hits.length === 30;
-          done({ status: answer.statusCode, sound, ms: performance.now() - began, retry: Number(answer.headers["retry-after"] ?? 0) });
-        });
-        answer.on("error", () => done({ status: 0, sound: false, ms: 0, retry: 0 }));
-      },
-    );
-    asked.on("error", () => done({ status: 0, sound: false, ms: 0, retry: 0 }));
+    const lost = () => done({ status: 0, sound: false, ms: performance.now() - began, retry: 1 });
+    const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+    const asked = request({ host: "127.0.0.1", port: server.port, path: `/api/search?k=${HITS}`, method: "POST", agent, headers }, (answer) => {
+      const chunks = [];
+      answer.on("data", (chunk) => chunks.push(chunk));
+      answer.on("error", lost);
+      answer.on("end", () => {
+        const { statusCode: status, headers } = answer;
+        const ms = performance.now() - began;
+        const retry = Number(headers["retry-after"] ?? 0);
+        const sound = status === 200 ? JSON.parse(Buffer.concat(chunks)).hits.length === HITS : status === 503 && retry > 0;
+        done({ status, sound, ms, retry });
+      });
+    });
+    asked.on("error", lost);
     asked.end(body);
   });
 }
 
-async function run(clients) {
+const raw = [];
+const sizes = [];
+
+async function run(number, clients, seconds) {
   const agent = new Agent({ keepAlive: true, maxSockets: clients });
-  const until = performance.now() + seconds * 1000;
+  const began = performance.now();
+  const until = began + seconds * 1000;
   const answers = [];
-  const sizes = [memory()];
-  const watch = setInterval(() => sizes.push(memory()), 2000);
+  const mib = [memory()];
+  const watch = setInterval(() => mib.push(memory()), 1000);
   await Promise.all(Array.from({ length: clients }, async (_, client) => {
     for (let i = client; performance.now() < until; i += clients) {
+      const asked = performance.now() - began;
       const answer = await search(agent, drawings[i % drawings.length]);
       answers.push(answer);
+      raw.push([number, clients, round(asked), answer.status, answer.sound, round(answer.ms)]);
       if (answer.retry) await pause(answer.retry * 1000);
     }
   }));
+  const took = (performance.now() - began) / 1000;
   clearInterval(watch);
   agent.destroy();
-  const found = answers.filter((answer) => answer.status === 200);
-  const times = found.map((answer) => answer.ms);
+  sizes.push(...mib.map((value, second) => [number, clients, second, value]));
+  const third = Math.ceil(mib.length / 3);
+  const results = answers.filter((answer) => answer.status === 200);
   return {
     clients,
-    seconds,
-    results: found.length,
+    seconds: round(took),
+    results: results.length,
     busy: answers.filter((answer) => answer.status === 503).length,
-    other: answers.filter((answer) => !answer.sound).length,
-    per_second: round(found.length / seconds),
-    ms: { median: round(quantile(times, 0.5)), p95: round(quantile(times, 0.95)), max: round(Math.max(...times)) },
-    mib: { first: sizes[0], middle: sizes[Math.floor(sizes.length / 2)], last: sizes.at(-1), most: Math.max(...sizes) },
+    unsound: answers.filter((answer) => !answer.sound).length,
+    results_per_second: round(results.length / took),
+    ms: summary(results.map((answer) => answer.ms)),
+    mib: { first_third: quantile(mib.slice(0, third), 0.5), last_third: quantile(mib.slice(-third), 0.5), most: Math.max(...mib) },
   };
 }
 
 try {
-  let state;
-  for (const began = Date.now(); ; await pause(300)) {
-    state = await fetch(`http://127.0.0.1:${port}/api/index`).then((answer) => answer.json(), () => null);
-    if (state?.phase === "idle" && state.photos >= 1000) break;
-    if (state?.phase === "failed" || server.exitCode !== null || Date.now() - began > 1_200_000) throw new Error(state?.message ?? "no server");
-  }
-  const report = { machine: `${cpus()[0].model}, ${cpus().length} cores`, encoder: state.encoder, photos: state.photos, runs: [await run(1), await run(CLIENTS)] };
-  console.log(JSON.stringify(report, null, 2));
-  if (out) writeFileSync(out, `${JSON.stringify(report, null, 1)}\n`);
-  const [one, many] = report.runs;
-  if (one.other + many.other > 0 || many.per_second < 0.95 * one.per_second) process.exitCode = 1;
+  // The first searches make room for what all later ones use again.
+  await run(0, CLIENTS, 3);
+  raw.length = sizes.length = 0;
+  const half = Number(seconds) / 2;
+  const runs = [await run(1, 1, half), await run(2, CLIENTS, Number(seconds)), await run(3, 1, half)];
+  const [before, many, after] = runs;
+  const ratio = many.results_per_second / ((before.results_per_second + after.results_per_second) / 2);
+  const grown = many.mib.last_third - many.mib.first_third;
+  const failures = [
+    runs.some((each) => each.unsound > 0) && "an answer was neither results nor a 503 with Retry-After",
+    ratio < 1 && "64 clients got less than one client does",
+    grown > FLAT_MIB && "memory grew",
+  ].filter(Boolean);
+  const report = { machine: notes, encoder: server.state.encoder, photos: server.state.photos, runs, ratio: Math.round(ratio * 1000) / 1000, grown_mib: round(grown), failures };
+  tell(out, report, {
+    raw: { columns: ["run", "clients", "asked_ms", "status", "sound", "ms"], rows: raw },
+    memory: { columns: ["run", "clients", "second", "mib"], rows: sizes },
+  });
+  if (failures.length > 0) process.exitCode = 1;
 } finally {
-  server.kill();
-  rmSync(home, { recursive: true, force: true });
+  server.stop();
+  remove();
 }

@@ -25,7 +25,7 @@ encoder=$("$SBIR_BIN" convert "$model" "$work/init.pth" --names origin --json | 
 ours() { # ours NAME [option value]: a run, its evaluation, and how far the weights went, as JSON lines
   local name=$1
   shift
-  "$SBIR_BIN" train "$data" --encoder "$encoder" --init "$work/init.pth" --stochastic-depth 0 --no-cuda \
+  "$SBIR_BIN" train "$data" --encoder "$encoder" --init "$work/init.pth" --stochastic-depth 0 --no-cuda --precision f32 \
     --html "$work/result.html" --run-dir "$work/$name" "${recipe[@]}" "$@" >/dev/null
   "$SBIR_BIN" convert "$work/$name/model.safetensors" "$work/$name.pth" --names origin >/dev/null
   cp "$work/$name/metrics.jsonl" "$out/$name.jsonl"

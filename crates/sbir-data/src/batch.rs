@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::loader::{Loader, caught};
 use crate::pairs::{PairSet, SketchSource};
 use crate::sampling::Draw;
-use crate::transform::{Pixels, Transform};
+use crate::transform::{Pixels, Transform, traced};
 
 /// How many batches are made ahead of the one that is in use.
 const PREFETCH: usize = 2;
@@ -138,10 +138,14 @@ impl TrainingPictures {
             side: (self.transform.side as f64 * SPARE).ceil() as usize,
             ..self.transform.clone()
         };
-        let made = |source: &SketchSource| {
-            Ok(match source.strokes()? {
-                Some(sketch) => Prepared::Strokes(sketch),
-                None => Prepared::Pixels(Arc::new(large.source_pixels(source)?)),
+        let enlarged = |source: &SketchSource| large.source_pixels(source).map(Arc::new);
+        let drawn = || {
+            Ok(match (pair.sketch.strokes()?, &pair.sketch) {
+                (Some(sketch), _) => Prepared::Strokes(sketch),
+                (None, SketchSource::Image(path)) if ranges.traces() => {
+                    Prepared::Traced(enlarged(&pair.sketch)?, Arc::new(traced(path)?))
+                }
+                (None, _) => Prepared::Pixels(enlarged(&pair.sketch)?),
             })
         };
         let side = self.transform.side;
@@ -149,21 +153,24 @@ impl TrainingPictures {
         let mut change = Change::new(ranges, alignment, seed, &[epoch, draw.place]);
         let keep = ranges.keep_photos();
         let as_is = || Ok(Prepared::Pixels(Arc::new(self.transform.source_pixels(&photo)?)));
-        let prepared = self.cache.get(photo_slot, || if keep { as_is() } else { made(&photo) })?;
+        let made = || if keep { as_is() } else { Ok(Prepared::Pixels(enlarged(&photo)?)) };
+        let prepared = self.cache.get(photo_slot, made)?;
         let photo = match prepared {
             Prepared::Pixels(pixels) if !keep => Arc::new(change.photo(&pixels, side)),
             prepared => self.shown(prepared),
         };
-        let sketch = match self.cache.get(draw.pair, || made(&pair.sketch))? {
+        let line = &self.transform.line;
+        let sketch = match self.cache.get(draw.pair, drawn)? {
             Prepared::Pixels(pixels) => change.raster(&pixels, side),
-            Prepared::Strokes(sketch) => change.strokes(&sketch, side, &self.transform.line),
+            Prepared::Strokes(sketch) => change.strokes(&sketch, side, line),
+            Prepared::Traced(pixels, sketch) => change.traced(&pixels, &sketch, side, line),
         };
         Ok((Arc::new(sketch), photo))
     }
 
     fn shown(&self, prepared: Prepared) -> Arc<Pixels> {
         match prepared {
-            Prepared::Pixels(pixels) => pixels,
+            Prepared::Pixels(pixels) | Prepared::Traced(pixels, _) => pixels,
             Prepared::Strokes(sketch) => Arc::new(self.transform.rendered(&sketch)),
         }
     }

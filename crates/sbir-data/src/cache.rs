@@ -15,15 +15,19 @@ pub(crate) enum Prepared {
     Pixels(Arc<Pixels>),
     /// Strokes to be rendered.
     Strokes(Arc<Sketch>),
+    /// Decoded and resized, and the strokes that were found in it.
+    Traced(Arc<Pixels>, Arc<Sketch>),
 }
 
 impl Prepared {
     /// About how much memory it takes, in bytes.
     fn bytes(&self) -> usize {
         const STROKE: usize = 64;
+        let strokes = |of: &Sketch| of.point_count() * 8 + of.strokes.len() * STROKE;
         match self {
             Self::Pixels(pixels) => pixels.data.len() + STROKE,
-            Self::Strokes(sketch) => sketch.point_count() * 8 + sketch.strokes.len() * STROKE,
+            Self::Strokes(sketch) => strokes(sketch),
+            Self::Traced(pixels, sketch) => pixels.data.len() + STROKE + strokes(sketch),
         }
     }
 }

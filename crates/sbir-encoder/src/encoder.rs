@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use burn_tensor::{Device, Tensor, TensorData};
-use sbir_kernels::lite::LiteNet;
+use sbir_kernels::Precision;
+use sbir_kernels::simd::Simd;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -13,7 +14,9 @@ use crate::Error;
 use crate::architecture::EncoderConfig;
 use crate::convnext::{self, ConvNextConfig, Head, MIN_SIDE, Pass};
 use crate::lite;
-use crate::parameters::{Parameters, to_host};
+use crate::net::{Arithmetic, Net};
+use crate::parameters::Parameters;
+use crate::values::to_host;
 use crate::weights::{Scheme, StateDict, Stored, TensorValues, names, save_pth, save_safetensors};
 
 /// Key of the metadata entry of a safetensors file that holds the [`Card`].
@@ -108,8 +111,9 @@ pub struct Encoder {
     preprocessing: Preprocessing,
     parameters: Parameters,
     device: Device,
-    /// The kernels' form of the parameters, made when first needed.
-    net: OnceLock<Arc<LiteNet>>,
+    arithmetic: Arithmetic,
+    /// The kernels' form of the parameters, made when first needed; `None` where there are no kernels.
+    net: OnceLock<Option<Arc<Net>>>,
 }
 
 /// What was found while loading.
@@ -150,7 +154,8 @@ impl Encoder {
         parameters: Parameters,
         device: &Device,
     ) -> Self {
-        Self { config, preprocessing, parameters, device: device.clone(), net: OnceLock::new() }
+        let (device, arithmetic) = (device.clone(), Arithmetic::default());
+        Self { config, preprocessing, parameters, device, arithmetic, net: OnceLock::new() }
     }
 
     /// Reads a checkpoint in any known form and naming. Architecture and head are told from names and
@@ -273,7 +278,63 @@ impl Encoder {
     /// The same architecture with other parameters.
     #[must_use]
     pub fn with_parameters(&self, parameters: Parameters) -> Self {
-        Self::assemble(self.config.clone(), self.preprocessing, parameters, &self.device)
+        let (config, arithmetic) = (self.config.clone(), self.arithmetic);
+        let encoder = Self::assemble(config, self.preprocessing, parameters, &self.device);
+        Self { arithmetic, ..encoder }
+    }
+
+    /// Changes the parameters in place.
+    pub fn update<T>(&mut self, change: impl FnOnce(&mut Parameters) -> T) -> T {
+        let changed = change(&mut self.parameters);
+        // A clone of this encoder may hold the same one.
+        let net = self.net.get_mut().and_then(Option::as_mut).and_then(Arc::get_mut);
+        if !net.is_some_and(|net| net.update(&self.parameters)) {
+            self.net.take();
+        }
+        changed
+    }
+
+    /// The same encoder whose products are made in `precision`, where the CPU's kernels compute a ConvNeXt; without
+    /// effect elsewhere. [`crate::PrecisionChoice::resolve`] tells what there is.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        let arithmetic = Arithmetic { precision, ..self.arithmetic };
+        Self { arithmetic, net: OnceLock::new(), ..self }
+    }
+
+    /// What products are made in where the CPU's kernels compute.
+    pub fn precision(&self) -> Precision {
+        self.arithmetic.precision
+    }
+
+    /// The same encoder, computed by a given path of the CPU's kernels; the first is [`Simd::chosen`].
+    ///
+    /// # Panics
+    /// Where this processor lacks it.
+    #[must_use]
+    pub fn with_simd(self, simd: Simd) -> Self {
+        assert!(simd.is_available(), "this processor lacks {simd}");
+        let arithmetic = Arithmetic { simd, ..self.arithmetic };
+        Self { arithmetic, net: OnceLock::new(), ..self }
+    }
+
+    /// The same encoder with another epsilon of LayerNorm than [`crate::NORM_EPSILON`], to show that it matters.
+    #[must_use]
+    pub fn with_norm_epsilon(self, norm_epsilon: f64) -> Self {
+        let arithmetic = Arithmetic { norm_epsilon, ..self.arithmetic };
+        Self { arithmetic, net: OnceLock::new(), ..self }
+    }
+
+    /// LayerNorm's epsilon.
+    pub fn norm_epsilon(&self) -> f64 {
+        self.arithmetic.norm_epsilon
+    }
+
+    /// The same encoder, computed by Burn's operations on the CPU too: what its kernels are compared to.
+    #[must_use]
+    pub fn without_kernels(self) -> Self {
+        let arithmetic = Arithmetic { kernels: false, ..self.arithmetic };
+        Self { arithmetic, net: OnceLock::new(), ..self }
     }
 
     /// The device that the parameters live on.
@@ -302,52 +363,55 @@ impl Encoder {
         if count == 0 {
             return Vec::new();
         }
-        if let (Some(net), true) = (self.net(), height == width) {
-            return net.embed(&pixels, height);
+        match self.net() {
+            Some(Net::ConvNext(net)) => return net.embed(&pixels, size),
+            Some(Net::Lite(net)) if height == width => return net.embed(&pixels, height),
+            _ => {}
         }
         let data = TensorData::new(pixels, [count, 3, height, width]);
         let images = Tensor::from_data(data, &self.device);
-        let pass = Pass::default();
+        let pass = Pass { drop: None, norm_epsilon: self.arithmetic.norm_epsilon };
         to_host(&crate::architecture::forward(&self.config, &self.parameters, images, pass))
     }
 
-    /// The kernels' form of an EfficientNet-Lite on the CPU; `None` for other families and devices.
-    pub fn net(&self) -> Option<&LiteNet> {
-        match &self.config {
-            EncoderConfig::Lite(config) if self.device == Device::flex() => {
-                Some(self.net.get_or_init(|| Arc::new(lite::net(config, &self.parameters))))
-            }
-            _ => None,
-        }
+    /// The form that the CPU's kernels compute; `None` for other devices.
+    pub fn net(&self) -> Option<&Net> {
+        let make = || Net::new(&self.config, &self.parameters, &self.arithmetic).map(Arc::new);
+        self.net.get_or_init(make).as_deref()
     }
 
-    /// Gradients at the parameters, in their order, from those of [`Self::net`].
+    /// Adds to the gradients at the parameters, in their order, those of an EfficientNet-Lite's [`Self::net`].
     ///
     /// # Panics
-    /// For another family.
-    pub fn unfold(&self, gradients: sbir_kernels::lite::LiteWeights) -> Vec<Tensor<1>> {
+    /// For another family, or where the lengths are not the parameters'.
+    pub fn unfold(&self, folded: &sbir_kernels::lite::LiteWeights, gradients: &mut [Vec<f32>]) {
         match &self.config {
             EncoderConfig::Lite(config) => {
-                lite::unfold(config, &self.parameters, gradients, &self.device)
+                lite::unfold(config, &self.parameters, folded, gradients);
             }
             EncoderConfig::ConvNext(_) => {
-                panic!("the kernels' gradients are an EfficientNet-Lite's")
+                panic!("folded gradients are an EfficientNet-Lite's")
             }
         }
     }
 
-    /// Names weights and preprocessing: two encoders of one fingerprint give equal embeddings. 32 hexadecimal digits
-    /// of a SHA-256.
+    /// Names weights and preprocessing: vectors of two encoders of one fingerprint may be compared. 32 hexadecimal
+    /// digits of a SHA-256.
+    ///
+    /// Precision, instructions and device are no part of it: what they change about an embedding (a cosine of 0.999
+    /// at least, in bf16) is far below what tells two photos apart, and a gallery must outlive its machine.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         let preprocessing =
             serde_json::to_string(&self.preprocessing).expect("plain data serialises");
         hash.update(format!("{}\n{preprocessing}\n", self.config));
-        for (name, shape, values) in self.parameters.to_values() {
-            hash.update(format!("{name} {shape:?}\n"));
-            for value in values {
-                hash.update(value.to_le_bytes());
-            }
+        let mut bytes = Vec::new();
+        for parameter in &self.parameters {
+            hash.update(format!("{} {:?}\n", parameter.name, parameter.shape));
+            bytes.clear();
+            let values = parameter.value.to_host();
+            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            hash.update(&bytes);
         }
         hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
@@ -383,13 +447,15 @@ impl Encoder {
     ) -> Result<(), Error> {
         let entries = self
             .parameters
-            .to_values()
-            .map(|(name, shape, values)| {
+            .iter()
+            .map(|parameter| {
                 let (name, shape) = match (&self.config, scheme) {
-                    (EncoderConfig::Lite(_), Scheme::Sbir) => (name, shape),
-                    _ => names::to_scheme(&name, &shape, scheme)?,
+                    (EncoderConfig::Lite(_), Scheme::Sbir) => {
+                        (parameter.name.clone(), parameter.shape.clone())
+                    }
+                    _ => names::to_scheme(&parameter.name, &parameter.shape, scheme)?,
                 };
-                Ok(TensorValues::new(name, shape, values))
+                Ok(TensorValues::new(name, shape, parameter.value.to_host()))
             })
             .collect::<Result<Vec<_>, Error>>()?;
         let is_pickle = path.extension().is_some_and(|extension| {

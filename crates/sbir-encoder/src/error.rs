@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sbir_kernels::simd::SimdError;
+
 use crate::device::DeviceChoice;
 use crate::weights;
 
@@ -53,6 +55,21 @@ pub enum Error {
         /// What the driver said.
         message: String,
     },
+    /// No such precision.
+    #[error("unknown precision {given:?}; choose auto, f32 or bf16")]
+    UnknownPrecision {
+        /// What was given.
+        given: String,
+    },
+    /// Products of bf16 values were asked for where there are none.
+    #[error("--precision bf16: {problem}; choose --precision f32 or auto")]
+    Precision {
+        /// What is missing.
+        problem: String,
+    },
+    /// The instructions that were asked for are not there.
+    #[error(transparent)]
+    Simd(#[from] SimdError),
     /// Pictures too small or too large for the network.
     #[error("images of {side} pixels cannot be embedded; choose --image-size from 32 to 2048")]
     ImageSize {

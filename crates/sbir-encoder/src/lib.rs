@@ -1,7 +1,8 @@
 //! Encoder families, weights in and out, device choice.
 //!
-//! An [`Encoder`] is an [`EncoderConfig`], its [`Parameters`], and a [`Preprocessing`]. Tensors are
-//! Burn's; the device is chosen once ([`select`]) and passed on explicitly everywhere.
+//! An [`Encoder`] is an [`EncoderConfig`], its [`Parameters`], and a [`Preprocessing`]. The CPU computes it by
+//! kernels of our own ([`Net`]), other devices by Burn's operations ([`forward`]); the device is chosen once
+//! ([`select`]) and passed on explicitly everywhere.
 
 mod architecture;
 mod convnext;
@@ -9,8 +10,11 @@ mod device;
 mod encoder;
 mod error;
 mod lite;
+mod net;
 mod parameters;
+mod precision;
 pub mod random;
+mod values;
 pub mod weights;
 
 pub use architecture::{EncoderConfig, forward};
@@ -20,5 +24,10 @@ pub use device::{Adapter, DeviceChoice, Selected, adapters, compiled, configure,
 pub use encoder::{Card, Encoder, Interpolation, Loaded, Preprocessing};
 pub use error::Error;
 pub use lite::LiteConfig;
-pub use parameters::{Parameter, Parameters, to_host};
-pub use sbir_kernels::lite::LiteNet;
+pub use net::Net;
+pub use parameters::{Parameter, Parameters};
+pub use precision::{PrecisionChoice, Work};
+pub use sbir_kernels::Precision;
+pub use sbir_kernels::convnext::{ConvNextNet, Tape};
+pub use sbir_kernels::simd::{Simd, SimdError};
+pub use values::{Values, to_host};

@@ -1,10 +1,12 @@
 //! The parameters of an encoder, flat and by name.
 //!
-//! Every parameter is one flat tensor with its shape beside it. Optimiser, checkpoints and weight
+//! Every parameter is one flat list of values with its shape beside it. Optimiser, checkpoints and weight
 //! files then need no knowledge of layers: they walk one list, and a name is a path such as
 //! `stages.2.blocks.0.expand.weight`.
 
-use burn_tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor};
+
+use crate::values::Values;
 
 /// One named parameter.
 #[derive(Clone, Debug)]
@@ -14,7 +16,7 @@ pub struct Parameter {
     /// Shape in PyTorch's order, e.g. `[channels_out, channels_in]` of a linear layer.
     pub shape: Vec<usize>,
     /// Values in row-major order: `[shape.product()]`.
-    pub value: Tensor<1>,
+    pub value: Values,
 }
 
 impl Parameter {
@@ -30,9 +32,10 @@ impl Parameter {
 }
 
 /// All parameters of a model in the order of its definition.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Parameters {
     items: Vec<Parameter>,
+    device: Device,
 }
 
 impl Parameters {
@@ -48,17 +51,20 @@ impl Parameters {
             .into_iter()
             .map(|(name, shape, data)| {
                 assert_eq!(data.len(), shape.iter().product::<usize>(), "length of {name}");
-                let length = data.len();
-                let value = Tensor::from_data(TensorData::new(data, [length]), device);
-                Parameter { name, shape, value }
+                Parameter { name, shape, value: Values::new(data, device) }
             })
             .collect();
-        Self { items }
+        Self { items, device: device.clone() }
     }
 
     /// Every parameter in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Parameter> {
         self.items.iter()
+    }
+
+    /// Every parameter's values in order; names and shapes stay.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Values> {
+        self.items.iter_mut().map(|parameter| &mut parameter.value)
     }
 
     /// Number of parameters (tensors).
@@ -77,48 +83,47 @@ impl Parameters {
     }
 
     /// The device that the parameters live on.
-    ///
-    /// # Panics
-    /// Where there is no parameter; every model has some.
-    pub fn device(&self) -> Device {
-        self.items.first().expect("a model has parameters").value.device()
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
-    /// The parameter at a place in the order.
+    /// The parameter at a place in the order, as a tensor.
     pub(crate) fn tensor(&self, index: usize) -> Tensor<1> {
-        self.items[index].value.clone()
+        self.items[index].value.tensor(&self.device)
     }
 
     /// The parameter at a place, in a shape of its own number of values.
     pub(crate) fn shaped<const D: usize>(&self, index: usize, shape: [usize; D]) -> Tensor<D> {
-        self.items[index].value.clone().reshape(shape)
-    }
-
-    /// Replaces every tensor by what `change` makes of it; names and shapes stay.
-    #[must_use]
-    pub fn map(&self, mut change: impl FnMut(usize, &Tensor<1>) -> Tensor<1>) -> Self {
-        let items = self
-            .items
-            .iter()
-            .enumerate()
-            .map(|(index, parameter)| Parameter {
-                value: change(index, &parameter.value),
-                ..parameter.clone()
-            })
-            .collect();
-        Self { items }
+        self.tensor(index).reshape(shape)
     }
 
     /// The same values as leaves of a graph, so that a backward pass reaches them.
     #[must_use]
     pub fn tracked(&self) -> Self {
-        self.map(|_, value| value.clone().autodiff().require_grad())
+        let mut tracked = self.clone();
+        for value in tracked.values_mut() {
+            let leaf = value.tensor(&self.device).autodiff().require_grad();
+            *value = Values::Device(leaf);
+        }
+        tracked
+    }
+
+    /// Every parameter's values in order, where the CPU computes; `None` where they are on another device.
+    pub fn slices(&self) -> Option<Vec<&[f32]>> {
+        self.items
+            .iter()
+            .map(|parameter| match &parameter.value {
+                Values::Host(values) => Some(values.as_slice()),
+                Values::Device(_) => None,
+            })
+            .collect()
     }
 
     /// Copies every value to the host: `(name, shape, values)` in order.
     pub fn to_values(&self) -> impl Iterator<Item = (String, Vec<usize>, Vec<f32>)> + '_ {
         self.items.iter().map(|parameter| {
-            (parameter.name.clone(), parameter.shape.clone(), to_host(&parameter.value))
+            let values = parameter.value.to_host().into_owned();
+            (parameter.name.clone(), parameter.shape.clone(), values)
         })
     }
 }
@@ -130,13 +135,4 @@ impl<'a> IntoIterator for &'a Parameters {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
-}
-
-/// A tensor's values on the host as f32, row-major.
-///
-/// # Panics
-/// Where the device has failed: there is nothing left to compute with then.
-pub fn to_host<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
-    let data = tensor.clone().into_data().convert::<f32>();
-    data.try_into_vec().expect("converted to f32 above")
 }

@@ -61,9 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         index(&gallery, &[folder.into()], &Nothing { image_size }, &options, &NoProgress)?;
     let snapshot = summary.snapshot;
     let seconds = snapshot.elapsed.as_secs_f64();
-    let status = fs_err::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
-    println!("{snapshot:?}");
-    println!("{:.0} files/s in {seconds:.2} s; {peak}", snapshot.done as f64 / seconds);
+    let rate = snapshot.done as f64 / seconds;
+    println!("{}", serde_json::json!({"photos": snapshot.done, "seconds": seconds, "rate": rate}));
     Ok(())
 }

@@ -4,7 +4,13 @@
 //! are slices, shapes are numbers.
 #![allow(unsafe_code)]
 
+pub mod convnext;
+pub mod jpeg;
 pub mod lite;
 pub mod map;
+mod panels;
 mod product;
 pub mod scan;
+pub mod simd;
+
+pub use panels::kind::Precision;

@@ -1,12 +1,13 @@
 //! A server with an embedder that needs no weights, for the tests of the page: it takes the arguments of `sbir serve`.
 //!
 //! `test_server serve DIR… --gallery FILE --listen ADDRESS [--no-open]`; `SBIR_TEST_PHOTO_MS` and `SBIR_TEST_QUERY_MS`
-//! slow it down.
+//! slow it down, `SBIR_TEST_STREAM_MS` shortens its event streams.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use sbir_gallery::Gallery;
 use sbir_server::{Config, serve};
@@ -38,6 +39,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if let Ok(value) = std::env::var(name) {
             slot.store(value.parse()?, Ordering::SeqCst);
         }
+    }
+    if let Ok(value) = std::env::var("SBIR_TEST_STREAM_MS") {
+        config.limits.stream_life = Duration::from_millis(value.parse()?);
     }
     let gallery = Gallery::open_or_create(&gallery)?;
     let ready = |server: &sbir_server::Server| println!("listening on {}", server.url());

@@ -3,7 +3,7 @@
 //! Any page in a browser can send requests to 127.0.0.1, and with a name of its own that leads there (DNS rebinding) it
 //! could read the answers too. So the `Host` must be one of the server's own names; an `Origin` must be the server's own;
 //! and what a browser says about the asking page (`Sec-Fetch-Site`) must not be another site. Beyond the loopback
-//! interface a token is needed on top, for all that tells anything of the gallery.
+//! interface, or behind a proxy that leads to it, a token is needed on top, for all that tells anything of the gallery.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,6 +22,10 @@ use crate::error::{Error, Result};
 use crate::problem::Problem;
 use crate::token::Token;
 
+/// What proxies add to a request.
+const FORWARDED: [&str; 5] =
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+
 /// How long a browser keeps its cookie, in seconds.
 const COOKIE_AGE: u32 = 30 * 24 * 3600;
 
@@ -32,6 +36,7 @@ pub(crate) struct Access {
     /// Listed names, lowercase, with their port if one was given.
     hosts: Vec<String>,
     token: Option<Token>,
+    why_token: String,
     cookie: String,
 }
 
@@ -50,13 +55,28 @@ impl Access {
             }
             hosts.push(lower);
         }
+        // A name that is not this machine's own means that something forwards requests from elsewhere.
+        let outer = hosts.iter().find(|host| !is_loopback(host));
+        let why_token = match outer {
+            _ if config.token.is_some() => "one was given".to_owned(),
+            _ if !address.ip().is_loopback() => {
+                format!("{} is reached from elsewhere", address.ip())
+            }
+            Some(host) => format!("{host} may lead here from elsewhere"),
+            None => String::new(),
+        };
         let token = match &config.token {
             Some(text) => Some(Token::new(text)?),
-            None if address.ip().is_loopback() => None,
+            None if why_token.is_empty() => None,
             None => Some(Token::random()?),
         };
         let port = address.port();
-        Ok(Self { port, hosts, token, cookie: format!("sbir_{port}") })
+        Ok(Self { port, hosts, token, why_token, cookie: format!("sbir_{port}") })
+    }
+
+    /// Why a token is needed, if it is.
+    pub(crate) fn why_token(&self) -> Option<&str> {
+        self.token.as_ref().map(|_| self.why_token.as_str())
     }
 
     /// The token, for the one line that tells it.
@@ -131,6 +151,13 @@ impl Access {
     }
 }
 
+/// Whether a listed name means this machine's loopback interface, wherever it is asked for.
+fn is_loopback(host: &str) -> bool {
+    let name = split_host(host).map_or(host, |(name, _)| name);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
 /// Parts `name[:port]`, where the name is a host's: letters, digits, `-`, `.`, or an IPv6 address in brackets.
 fn split_host(host: &str) -> Option<(&str, Option<u16>)> {
     let end = if host.starts_with('[') {
@@ -174,6 +201,12 @@ fn check(app: &App, request: &Request) -> Result<Option<Response>, (&'static str
             return Err(("host", Problem::new(StatusCode::MISDIRECTED_REQUEST, message)));
         }
     };
+
+    // Such a proxy may have named us as we name ourselves, and carry requests here from anywhere.
+    if access.token.is_none() && FORWARDED.iter().any(|name| headers.contains_key(*name)) {
+        let message = "This request came through a proxy. List the name that the proxy goes by with --host; a token is needed then.";
+        return Err(("host", Problem::new(StatusCode::MISDIRECTED_REQUEST, message)));
+    }
 
     // Browsers name the asking page's origin on everything but plain GETs, and on event streams to other origins.
     let foreign = |message| Err(("origin", Problem::new(StatusCode::FORBIDDEN, message)));
@@ -310,10 +343,28 @@ mod tests {
 
     #[test]
     fn beyond_loopback_a_token_is_made() {
-        let config = Config::default();
-        let token =
-            |address: &str| Access::new(&config, address.parse().unwrap()).unwrap().token.is_some();
-        assert!(!token("127.0.0.1:1") && !token("[::1]:1"));
-        assert!(token("0.0.0.0:1") && token("[::]:1") && token("192.168.0.3:1"));
+        let why = |address: &str, hosts: &[&str]| {
+            let hosts = hosts.iter().map(ToString::to_string).collect();
+            let config = Config { hosts, ..Config::default() };
+            let access = Access::new(&config, address.parse().unwrap()).unwrap();
+            assert_eq!(access.token().is_some(), access.why_token().is_some());
+            access.why_token().map(str::to_owned)
+        };
+        for address in ["127.0.0.1:1", "[::1]:1"] {
+            assert_eq!(why(address, &[]), None);
+            // Names of this machine alone.
+            assert_eq!(
+                why(address, &["localhost", "LOCALHOST:80", "127.0.0.1:9", "[::1]:9"]),
+                None
+            );
+            // A proxy on this machine carries others here.
+            for host in ["photos.home", "photos.home:443", "192.168.0.3", "localhost.evil.example"]
+            {
+                assert!(why(address, &["localhost", host]).unwrap().contains(host));
+            }
+        }
+        for address in ["0.0.0.0:1", "[::]:1", "192.168.0.3:1"] {
+            assert!(why(address, &[]).is_some());
+        }
     }
 }

@@ -8,6 +8,7 @@ use sbir_gallery::Embedder;
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
+use crate::body::Room;
 use crate::config::Config;
 use crate::error::Result;
 use crate::gate::Gate;
@@ -23,6 +24,8 @@ pub(crate) struct App {
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) searches: Gate,
     pub(crate) pictures: Gate,
+    pub(crate) drawings: Room,
+    pub(crate) uploads: Room,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) thumbnails: Thumbnails,
     pub(crate) metrics: Metrics,
@@ -43,6 +46,9 @@ impl App {
         let limits = &config.limits;
         let gate = |at_once| Gate::new(at_once, limits.waiting, limits.patience);
         let (searches, pictures) = (gate(limits.searches), gate(limits.pictures));
+        let room = |what, most, size| Room::new(what, most, size, limits.timeout);
+        let drawings = room("A drawing", limits.strokes_bytes, limits.strokes_room);
+        let uploads = room("A picture", limits.picture_bytes, limits.picture_room);
         let streams = Arc::new(Semaphore::new(limits.streams));
         let thumbnails = Thumbnails::new(config.cache.as_deref(), config.cache_bytes);
         let state = LiveState::new(IndexState::new(&config.encoder));
@@ -52,6 +58,8 @@ impl App {
             embedder,
             searches,
             pictures,
+            drawings,
+            uploads,
             streams,
             thumbnails,
             metrics: Metrics::default(),

@@ -10,7 +10,8 @@ pub struct Config {
     /// Where to listen. Beyond the loopback interface a token is required.
     pub listen: SocketAddr,
     /// Further names that the server is reached by, each `name` or `name:port`, compared with the `Host` of every
-    /// request. `localhost` and addresses of the machine itself need no mention.
+    /// request. `localhost` and addresses of the machine itself need no mention. With any other name a token is required:
+    /// something forwards requests from elsewhere.
     pub hosts: Vec<String>,
     /// The token that browsers and scripts must show. Without one, one is made where it is required.
     pub token: Option<String>,
@@ -49,24 +50,35 @@ impl Default for Config {
 pub struct Limits {
     /// The most bytes of a drawing.
     pub strokes_bytes: usize,
+    /// The most bytes of all drawings that arrive or wait.
+    pub strokes_room: usize,
     /// The most strokes in a drawing.
     pub strokes: usize,
     /// The most points in a drawing.
     pub points: usize,
     /// The most bytes of an uploaded picture.
     pub picture_bytes: usize,
+    /// The most bytes of all uploaded pictures that arrive or wait.
+    pub picture_room: usize,
     /// The most pixels of an uploaded picture.
     pub picture_pixels: u64,
     /// How many searches run at once.
     pub searches: usize,
-    /// How many pictures are decoded at once, for thumbnails, uploads and formats that are re-encoded.
+    /// How many pictures are decoded at once, for thumbnails, uploads and formats that are re-encoded. A decoded upload
+    /// counts until its search is over.
     pub pictures: usize,
     /// How many requests may wait for either.
     pub waiting: usize,
     /// How long a request waits before it gets 503.
     pub patience: Duration,
+    /// How long the head of a request may take to arrive, the pause before it included.
+    pub head: Duration,
     /// How long a body may take to arrive, and an answer to be made.
     pub timeout: Duration,
+    /// How long a client may take none of an answer, or hardly any.
+    pub stall: Duration,
+    /// How long an event stream lasts before it must be asked for again.
+    pub stream_life: Duration,
     /// The most connections at once.
     pub connections: usize,
     /// The most event streams at once.
@@ -80,15 +92,21 @@ impl Default for Limits {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             strokes_bytes: 4 << 20,
+            strokes_room: 64 << 20,
             strokes: 5_000,
             points: 100_000,
             picture_bytes: 32 << 20,
+            picture_room: 256 << 20,
             picture_pixels: 64_000_000,
             searches: cores,
-            pictures: cores,
+            // Each may take half a gigabyte for a moment.
+            pictures: cores.min(4),
             waiting: 128,
             patience: Duration::from_secs(3),
+            head: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
+            stall: Duration::from_secs(30),
+            stream_life: Duration::from_secs(600),
             connections: 1024,
             streams: 64,
             hits: 1000,

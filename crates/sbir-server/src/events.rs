@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -22,6 +23,9 @@ const ALIVE: Duration = Duration::from_secs(15);
 struct Stream {
     states: watch::Receiver<IndexState>,
     stopping: watch::Receiver<bool>,
+    /// A client that is there asks for another stream then; one that only seems to be gives its place back.
+    end: Instant,
+    ended: bool,
     first: bool,
     _permit: OwnedSemaphorePermit,
 }
@@ -32,6 +36,8 @@ pub(crate) async fn events(State(app): State<Arc<App>>) -> Result<Response, Prob
     let stream = Stream {
         states: app.state.follow(),
         stopping: app.stopping(),
+        end: Instant::now() + app.config.limits.stream_life,
+        ended: false,
         first: true,
         _permit: permit,
     };
@@ -46,12 +52,16 @@ pub(crate) async fn events(State(app): State<Arc<App>>) -> Result<Response, Prob
 impl Stream {
     /// The next event, or none when the server stops.
     async fn next(&mut self) -> Option<Bytes> {
-        if *self.stopping.borrow() {
+        if self.ended || *self.stopping.borrow() {
             return None;
         }
         if !std::mem::take(&mut self.first) {
             tokio::select! {
                 _ = self.stopping.changed() => return None,
+                () = tokio::time::sleep_until(self.end) => {
+                    self.ended = true;
+                    return Some(Bytes::from_static(b"event: again\ndata:\n\n"));
+                }
                 changed = tokio::time::timeout(ALIVE, self.states.changed()) => match changed {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return None,

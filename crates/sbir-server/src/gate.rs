@@ -8,6 +8,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::Problem;
 
+/// A place behind a gate, given back when dropped.
+pub(crate) type Place = OwnedSemaphorePermit;
+
 /// A gate in front of costly work.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -32,7 +35,7 @@ impl Gate {
     ///
     /// # Errors
     /// 503 when too many wait already, or it took too long.
-    pub(crate) async fn enter(&self) -> Result<OwnedSemaphorePermit, Problem> {
+    pub(crate) async fn enter(&self) -> Result<Place, Problem> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Ok(permit);
         }
@@ -56,13 +59,24 @@ impl Gate {
         timeout: Duration,
         work: impl FnOnce(&GivenUp) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let permit = self.enter().await?;
+        self.run_and_stay(timeout, work).await.map(|(result, _)| result)
+    }
+
+    /// [`run`](Self::run), for work whose result is large: the place comes with it, to be kept as long as the result is.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(crate) async fn run_and_stay<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        work: impl FnOnce(&GivenUp) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<(T, Place), Problem> {
+        let place = self.enter().await?;
         let flag = GivenUp(Arc::new(AtomicBool::new(false)));
         let _raised_on_drop = RaiseOnDrop(Arc::clone(&flag.0));
         let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
             flag.check()?;
-            work(&flag)
+            work(&flag).map(|result| (result, place))
         });
         match tokio::time::timeout(timeout, task).await {
             Ok(Ok(result)) => result,
@@ -70,9 +84,7 @@ impl Gate {
                 Err(Problem::internal("This request failed inside the server."))
             }
             Ok(Err(_)) => Err(Problem::busy()),
-            Err(_) => {
-                Err(Problem::new(axum::http::StatusCode::GATEWAY_TIMEOUT, "This took too long."))
-            }
+            Err(_) => Err(Problem::slow()),
         }
     }
 }
@@ -126,6 +138,15 @@ mod tests {
         assert!(second.is_err() && third.is_err());
         assert_eq!(gate.waiting(), 0);
         drop(first);
+        assert!(gate.enter().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_large_result_keeps_its_place() {
+        let gate = Gate::new(1, 0, Duration::from_secs(5));
+        let (_, place) = gate.run_and_stay(Duration::from_secs(5), |_| Ok(())).await.unwrap();
+        assert!(gate.enter().await.is_err());
+        drop(place);
         assert!(gate.enter().await.is_ok());
     }
 

@@ -25,23 +25,15 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// How often the number of photos is read while indexing.
 const COUNT: Duration = Duration::from_millis(500);
 
-enum News {
-    /// Something changed at this path.
-    Changed(PathBuf),
-    /// Whether a folder is watched from now on.
-    Watching(PathBuf, bool),
-}
-
 /// Runs until the server stops.
 pub(crate) fn run(app: &Arc<App>) {
     let (sender, news) = channel();
-    let mut indexer =
-        Indexer { app, folders: Vec::new(), watched: Vec::new(), watcher: None, counted: None };
+    let mut indexer = Indexer { app, folders: Vec::new(), watcher: None, counted: None };
+    indexer.folders = indexer.all_folders();
     if !app.config.index {
         indexer.refresh();
         app.state.change(|state| state.phase = IndexPhase::Idle);
     }
-    indexer.folders = indexer.all_folders();
     if app.config.index {
         indexer.watch(&sender);
         let folders = indexer.folders.clone();
@@ -51,7 +43,7 @@ pub(crate) fn run(app: &Arc<App>) {
     let mut refreshed = Instant::now();
     let mut retry = indexer.retry_at();
     while !app.stop_flag().load(Ordering::Relaxed) {
-        match next_change(&news, &mut indexer, app) {
+        match next_change(&news, app) {
             Some(path) => {
                 changed.push(path);
                 indexer.settle(&news, &mut changed);
@@ -77,13 +69,9 @@ pub(crate) fn run(app: &Arc<App>) {
 }
 
 /// Waits a moment for a change that matters.
-fn next_change(news: &Receiver<News>, indexer: &mut Indexer<'_>, app: &App) -> Option<PathBuf> {
+fn next_change(news: &Receiver<PathBuf>, app: &App) -> Option<PathBuf> {
     match news.recv_timeout(TICK) {
-        Ok(News::Changed(path)) => Some(path),
-        Ok(News::Watching(folder, watched)) => {
-            indexer.told(folder, watched);
-            None
-        }
+        Ok(path) => Some(path),
         Err(RecvTimeoutError::Timeout) => None,
         Err(RecvTimeoutError::Disconnected) => {
             // Nothing is watched.
@@ -98,7 +86,6 @@ fn next_change(news: &Receiver<News>, indexer: &mut Indexer<'_>, app: &App) -> O
 struct Indexer<'a> {
     app: &'a Arc<App>,
     folders: Vec<PathBuf>,
-    watched: Vec<PathBuf>,
     /// Watches as long as it is kept.
     watcher: Option<std::thread::JoinHandle<Option<RecommendedWatcher>>>,
     /// When the folders were last counted, at which revision.
@@ -118,9 +105,9 @@ impl Indexer<'_> {
     }
 
     /// Watches the folders, on a thread of its own: that walks through all of them first.
-    fn watch(&mut self, sender: &Sender<News>) {
-        let folders = self.folders.clone();
-        let (events, told) = (sender.clone(), sender.clone());
+    fn watch(&mut self, changes: &Sender<PathBuf>) {
+        let (app, folders) = (Arc::clone(self.app), self.folders.clone());
+        let changes = changes.clone();
         let ignored = self.app.library.file().map(Path::to_owned);
         let handler = move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
@@ -131,50 +118,39 @@ impl Indexer<'_> {
                 // The gallery's own file may lie in one of its folders.
                 let own = ignored.as_deref().is_some_and(|own| belongs_to(&path, own));
                 if !own {
-                    let _ = events.send(News::Changed(path));
+                    let _ = changes.send(path);
                 }
             }
         };
         let config = notify::Config::default().with_follow_symlinks(false);
         let watch = move || {
             let mut watcher = RecommendedWatcher::new(handler, config).ok();
+            let mut all = true;
             for folder in folders {
-                let watched = watcher.as_mut().is_some_and(|watcher| {
+                all &= watcher.as_mut().is_some_and(|watcher| {
                     watcher.watch(&folder, RecursiveMode::Recursive).is_ok()
                 });
-                let _ = told.send(News::Watching(folder, watched));
             }
+            app.state.change(|state| state.watching = all);
             watcher
         };
         self.watcher = std::thread::Builder::new().name("sbir-watch".into()).spawn(watch).ok();
     }
 
-    fn told(&mut self, folder: PathBuf, watched: bool) {
-        if watched {
-            self.watched.push(folder);
-        }
-        let all = self.watched.len() == self.folders.len();
-        self.app.state.change(|state| state.watching = all);
-    }
-
     /// Waits until the folders are quiet, and collects what changed meanwhile.
-    fn settle(&mut self, news: &Receiver<News>, changed: &mut Vec<PathBuf>) {
+    fn settle(&self, news: &Receiver<PathBuf>, changed: &mut Vec<PathBuf>) {
         let began = Instant::now();
         let mut last = began;
         while last.elapsed() < QUIET && began.elapsed() < RESTLESS {
             if self.app.stop_flag().load(Ordering::Relaxed) {
                 return;
             }
-            match news.recv_timeout(TICK) {
-                Ok(News::Changed(path)) => {
-                    last = Instant::now();
-                    // Which folders matters, not which files.
-                    if changed.len() < 10_000 {
-                        changed.push(path);
-                    }
+            if let Ok(path) = news.recv_timeout(TICK) {
+                last = Instant::now();
+                // Which folders matters, not which files.
+                if changed.len() < 10_000 {
+                    changed.push(path);
                 }
-                Ok(News::Watching(folder, watched)) => self.told(folder, watched),
-                Err(_) => {}
             }
         }
     }
@@ -212,6 +188,8 @@ impl Indexer<'_> {
         let result = app.library.index(folders, &*app.embedder, &options, &reporter);
         // Its own error would come again with the first search, and be told there.
         let _ = app.library.settle();
+        // A run that changed nothing may have learned of a folder all the same.
+        self.counted = None;
         self.refresh();
         app.state.change(|state| {
             (state.rate, state.seconds_left) = (None, None);
@@ -251,6 +229,13 @@ impl Indexer<'_> {
                         .then(|| "missing; its photos are kept until it is back".to_owned()),
                 };
                 state.roots = roots.into_iter().map(folder).collect();
+                // Those of which nothing is in the gallery yet.
+                for path in &self.folders {
+                    let path = path.display().to_string();
+                    if !state.roots.iter().any(|root| root.path == path) {
+                        state.roots.push(Folder { path, problem: None });
+                    }
+                }
             }
         });
     }

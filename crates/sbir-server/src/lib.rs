@@ -6,11 +6,14 @@
 //!
 //! Who may ask what is decided in one place, before any route (`access`): the `Host` must be one of the server's names,
 //! the `Origin` its own, and beyond the loopback interface a token is needed. Work is let in through gates that answer
-//! 503 rather than let a queue grow (`gate`). Nothing that is drawn or uploaded is stored.
+//! 503 rather than let a queue grow (`gate`), bodies are read only where there is room for them (`body`), and a client that
+//! stands still is given up (`connection`). Nothing that is drawn or uploaded is stored.
 
 mod access;
 mod app;
+mod body;
 mod config;
+mod connection;
 mod error;
 mod events;
 mod gate;

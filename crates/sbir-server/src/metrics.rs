@@ -114,6 +114,8 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
         "Pictures that wait to be decoded.",
         one(app.pictures.waiting() as f64),
     );
+    let held = app.drawings.taken() + app.uploads.taken();
+    family("body_bytes", "gauge", "Bytes of bodies that arrive or wait.", one(held as f64));
     let streams = app.config.limits.streams - app.streams.available_permits();
     family("event_streams", "gauge", "Open event streams.", one(streams as f64));
     let made = app.metrics.thumbnails_made.load(Ordering::Relaxed);

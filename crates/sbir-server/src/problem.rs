@@ -29,6 +29,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too much at once; ask again in a moment.")
     }
 
+    /// Took longer than anybody should wait.
+    pub(crate) fn slow() -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "This took too long.")
+    }
+
     pub(crate) fn too_large(what: &str, limit: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{what}: at most {limit} are taken."))
     }

@@ -1,28 +1,20 @@
 //! Listening, connections, and an orderly end.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use sbir_gallery::Embedder;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::access::LocalAddress;
 use crate::app::App;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::library::Library;
-use crate::{indexer, routes};
+use crate::{connection, indexer, routes};
 
-/// How long a browser may take over the head of a request.
-const HEAD: Duration = Duration::from_secs(10);
 /// How long requests under way get when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -75,10 +67,10 @@ impl Server {
         }
     }
 
-    /// Whether a token must be shown.
+    /// Why a token must be shown, if it must.
     #[must_use]
-    pub fn needs_token(&self) -> bool {
-        self.app.access.token().is_some()
+    pub fn why_token(&self) -> Option<&str> {
+        self.app.access.why_token()
     }
 
     /// Serves until `stop` is ready: no new connections then, and a few seconds for what is under way.
@@ -108,10 +100,11 @@ impl Server {
                 Some(_) = connections.join_next() => {}
                 (accepted, place) = accept => match accepted {
                     Ok((stream, _)) => {
-                        let (router, stopping) = (router.clone(), app.stopping());
+                        let (app, router) = (Arc::clone(&app), router.clone());
                         connections.spawn(async move {
                             let _place = place;
-                            connection(stream, router, stopping).await;
+                            let limits = &app.config.limits;
+                            connection::serve(stream, router, limits, app.stopping()).await;
                         });
                     }
                     // Too many open files: a pause, rather than a busy loop.
@@ -128,40 +121,6 @@ impl Server {
         // The run under way ends after its batch; what it wrote is whole.
         let _ = tokio::task::spawn_blocking(move || indexing.join()).await;
         Ok(())
-    }
-}
-
-async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
-    let _ = stream.set_nodelay(true);
-    let Ok(local) = stream.local_addr() else { return };
-    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
-        async move {
-            let mut request: Request = request.map(axum::body::Body::new);
-            request.extensions_mut().insert(LocalAddress(local));
-            Ok::<_, Infallible>(respond(router, request).await)
-        }
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    tokio::select! {
-        _ = &mut connection => {}
-        _ = stopping.changed() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
-    }
-}
-
-async fn respond(mut router: Router, request: Request) -> axum::response::Response {
-    use tower_service::Service as _;
-    match router.call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
     }
 }
 

@@ -22,6 +22,7 @@ mod read;
 mod render;
 mod sketch;
 mod sketchify;
+mod vectorise;
 
 pub use error::{Error, Problem};
 pub use geometry::{Affine, Bounds};
@@ -31,3 +32,4 @@ pub use sketch::{
     MAX_CANVAS, MAX_FILE_BYTES, MAX_LINE_BYTES, MAX_POINTS, MAX_STROKES, MIN_CANVAS, Sketch, Stroke,
 };
 pub use sketchify::{DrawingStyle, SketchifyOptions, sketchify};
+pub use vectorise::vectorise;

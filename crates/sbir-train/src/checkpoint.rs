@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use sbir_encoder::weights::{StateDict, Stored, TensorEntry, TensorValues, save_safetensors};
-use sbir_encoder::{Parameters, to_host};
+use sbir_encoder::{Parameters, Values};
 use sbir_eval::atomic::write_atomically;
 use serde::{Deserialize, Serialize};
 
@@ -69,10 +69,10 @@ pub(crate) fn save(
 ) -> Result<PathBuf, Error> {
     let path = folder.join(format!("step-{:09}{SUFFIX}", place.steps));
     let mut entries = Vec::with_capacity(3 * parameters.len());
-    for (parameter, (first, second)) in parameters.iter().zip(adam.moments()) {
-        for (kind, tensor) in [(MODEL, &parameter.value), (FIRST, first), (SECOND, second)] {
+    for (parameter, [first, second]) in parameters.iter().zip(adam.moments()) {
+        for (kind, values) in [(MODEL, &parameter.value), (FIRST, first), (SECOND, second)] {
             let name = format!("{kind}.{}", parameter.name);
-            entries.push(TensorValues::new(name, parameter.shape.clone(), to_host(tensor)));
+            entries.push(TensorValues::new(name, parameter.shape.clone(), values.to_host()));
         }
     }
     let text = serde_json::to_string(place).map_err(std::io::Error::from)?;
@@ -156,14 +156,15 @@ pub(crate) fn load(path: &Path, like: &Parameters, config: AdamConfig) -> Result
             None => Err(problem(format!("{name} is missing"))),
         }
     };
+    let device = like.device();
     let mut values = Vec::with_capacity(like.len());
     let mut moments = Vec::with_capacity(like.len());
     for parameter in like {
         values.push((parameter.name.clone(), parameter.shape.clone(), read(MODEL, parameter)?));
-        moments.push((read(FIRST, parameter)?, read(SECOND, parameter)?));
+        let moment = |kind| Ok::<_, Error>(Values::new(read(kind, parameter)?, device));
+        moments.push([moment(FIRST)?, moment(SECOND)?]);
     }
-    let device = like.device();
-    let parameters = Parameters::from_values(values, &device);
-    let adam = Adam::restore(config, place.steps, moments, &device);
+    let parameters = Parameters::from_values(values, device);
+    let adam = Adam::restore(config, place.steps, moments);
     Ok(Restored { place, parameters, adam })
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use sbir_data::{Alpha, Augmentation, CACHE_BYTES, DatasetKind, HoldOut, Sampling, SketchKind};
-use sbir_encoder::{DeviceChoice, EncoderConfig, Preprocessing};
+use sbir_encoder::{DeviceChoice, EncoderConfig, PrecisionChoice, Preprocessing};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -52,8 +52,12 @@ pub struct TrainConfig {
     pub epochs: u64,
     /// Pairs in a batch.
     pub batch_size: usize,
-    /// Pairs in a graph at once.
+    /// Pairs of which everything that a backward pass needs is kept at once.
     pub micro_batch: usize,
+    /// Bytes for what the CPU's kernels keep from the forward to the backward pass; `None` for a share of what is
+    /// free. Changes no number.
+    #[serde(default)]
+    pub memory: Option<u64>,
     /// Temperature of InfoNCE.
     pub temperature: f64,
     /// Share of the target spread over all photos of the batch.
@@ -84,6 +88,9 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Device asked for.
     pub device: DeviceChoice,
+    /// What products are made in, never [`PrecisionChoice::Auto`]; weights and moments are f32.
+    #[serde(default = "f32_precision")]
+    pub precision: PrecisionChoice,
     /// Seconds between checkpoints within an epoch; 0 writes one after every step.
     pub checkpoint_seconds: f64,
     /// Version of this program that began the run.
@@ -92,6 +99,11 @@ pub struct TrainConfig {
 
 fn cache_bytes() -> usize {
     CACHE_BYTES
+}
+
+/// What runs were computed in before there was a choice.
+fn f32_precision() -> PrecisionChoice {
+    PrecisionChoice::F32
 }
 
 impl TrainConfig {
@@ -114,6 +126,7 @@ impl TrainConfig {
             (self.epochs >= 1, "--epochs", "at least 1"),
             ((1..=65_536).contains(&self.batch_size), "--batch-size", "from 1 to 65,536"),
             (self.micro_batch >= 1, "--micro-batch", "at least 1"),
+            (self.memory != Some(0), "--memory", "at least 1 byte"),
             (positive(self.temperature), "--temp", "a number above 0"),
             ((0.0..1.0).contains(&self.label_smoothing), "--label-smoothing", "from 0 to below 1"),
             (positive(self.adam.learning_rate), "--lr", "a number above 0"),
@@ -135,22 +148,4 @@ impl TrainConfig {
             None => Ok(()),
         }
     }
-}
-
-/// Pairs of `side`² pictures whose graph should take about 4 GB: the default of `--micro-batch`.
-pub fn default_micro_batch(encoder: &EncoderConfig, side: usize) -> usize {
-    // Only in a graph on a GPU: the kernels of the CPU take few pictures at once by themselves.
-    const LITE: usize = 32;
-    let EncoderConfig::ConvNext(encoder) = encoder else { return LITE };
-    /// Values that a block's graph holds for each value of its input, counted from the operations that keep
-    /// their input. It errs on the safe side: ConvNeXt-Small at 224² with batches of 60 was seen to peak at 2.0 GB.
-    const VALUES_PER_INPUT: usize = 26;
-    const BUDGET: usize = 4 << 30;
-    let mut values = 0;
-    for (stage, (&depth, &width)) in encoder.depths.iter().zip(&encoder.dims).enumerate() {
-        let plane = (side >> (stage + 2)).pow(2);
-        values += plane * width * (depth * VALUES_PER_INPUT + 6);
-    }
-    let bytes_per_pair = 2 * 4 * values.max(1);
-    (BUDGET / bytes_per_pair).max(1)
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sbir_data::{Draw, PairSet, TrainingPictures, Transform, epoch_plan};
-use sbir_encoder::Encoder;
+use sbir_encoder::{Encoder, PrecisionChoice};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -14,6 +14,8 @@ use crate::Error;
 use crate::checkpoint::{self, Place};
 use crate::config::TrainConfig;
 use crate::evaluate::{Evaluation, evaluate};
+use crate::gradients::Gradients;
+use crate::memory::default_memory;
 use crate::optimizer::Adam;
 use crate::run::RunDir;
 use crate::step::{HostBatch, StepOptions, loss_and_gradients};
@@ -93,6 +95,7 @@ struct StepLine {
     epoch: u64,
     batch: usize,
     loss: f32,
+    precision: PrecisionChoice,
     seconds: f64,
 }
 
@@ -100,6 +103,7 @@ struct StepLine {
 struct EpochLine<'a> {
     step: u64,
     epoch: u64,
+    precision: PrecisionChoice,
     evaluation: &'a sbir_eval::Summary,
 }
 
@@ -113,6 +117,10 @@ pub struct Trainer {
     transform: Transform,
     encoder: Encoder,
     adam: Adam,
+    /// Zero between steps; its memory is kept.
+    gradients: Gradients,
+    /// Bytes for what is kept from the forward to the backward pass.
+    memory: u64,
     place: Place,
     threads: usize,
     /// The same in every epoch.
@@ -120,7 +128,7 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Prepares a run from its beginning.
+    /// Prepares a run from its beginning. The encoder's precision is the run's.
     ///
     /// # Errors
     /// [`Error::Config`] for values out of range, [`Error::Empty`] for a training set without pairs.
@@ -147,7 +155,9 @@ impl Trainer {
             pairs: train.len(),
             data: digest(&train),
         };
+        let encoder = encoder.with_norm_epsilon(config.norm_epsilon);
         let adam = Adam::new(config.adam, encoder.parameters());
+        let gradients = Gradients::zeros(encoder.parameters());
         let batches_per_epoch =
             epoch_plan(&train, &config.sampling, config.seed, 0, config.batch_size).len();
         if batches_per_epoch == 0 {
@@ -157,6 +167,7 @@ impl Trainer {
         let train = Arc::new(train);
         Ok(Self {
             batches_per_epoch,
+            memory: config.memory.unwrap_or_else(default_memory),
             config,
             run,
             train,
@@ -164,6 +175,7 @@ impl Trainer {
             transform,
             encoder,
             adam,
+            gradients,
             place,
             threads,
         })
@@ -271,13 +283,12 @@ impl Trainer {
         let options = StepOptions {
             loss: self.config.loss(),
             micro_batch: self.config.micro_batch,
+            memory: self.memory,
             stochastic_depth: self.config.stochastic_depth,
             seed: self.config.seed,
-            norm_epsilon: self.config.norm_epsilon,
         };
-        let parameters = self.encoder.parameters();
         let steps = self.place.steps;
-        let (loss, gradients) = loss_and_gradients(&self.encoder, batch, steps, &options);
+        let loss = loss_and_gradients(&self.encoder, batch, steps, &options, &mut self.gradients);
         if !loss.is_finite() {
             let kept = match checkpoint::newest(&self.run.checkpoints())? {
                 Some(path) => format!("the last good checkpoint is {}", path.display()),
@@ -287,8 +298,7 @@ impl Trainer {
         }
         let all = self.config.epochs * self.batches_per_epoch as u64;
         let factor = self.config.schedule.factor(steps, all);
-        let updated = self.adam.step_scaled(parameters, gradients, factor);
-        self.encoder = self.encoder.with_parameters(updated);
+        self.encoder.update(|parameters| self.adam.step(parameters, &mut self.gradients, factor));
         let batch_index = self.place.batch;
         self.place.steps += 1;
         self.place.batch += 1;
@@ -302,6 +312,7 @@ impl Trainer {
             epoch: self.place.epoch,
             batch: batch_index,
             loss,
+            precision: self.config.precision,
             seconds: started.elapsed().as_secs_f64(),
         })?;
         Ok(StepEvent {
@@ -357,6 +368,7 @@ impl Trainer {
             self.run.record(&EpochLine {
                 step: self.place.steps,
                 epoch,
+                precision: self.config.precision,
                 evaluation: &evaluation.summary,
             })?;
         }

@@ -3,3 +3,4 @@
 #![allow(clippy::unwrap_used, reason = "a failure is what a test is for")]
 
 mod parity;
+mod steps;

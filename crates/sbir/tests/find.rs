@@ -103,6 +103,57 @@ fn a_gallery_is_listed_checked_moved_and_keeps_to_its_encoder() {
 }
 
 #[test]
+fn a_damaged_gallery_is_told_and_made_again() {
+    let dir = indexed();
+    let path = dir.join("g.sbir");
+    let mut bytes = fs::read(&path).unwrap();
+    let end = bytes.len();
+    bytes[8192..end].fill(0xA5);
+    fs::write(&path, bytes).unwrap();
+    fs::remove_file(dir.join("g.sbir-vectors")).ok();
+    let photo = "fscoco/images/3/000000003001.jpg";
+    for args in [["search", photo], ["index", "fscoco/images"]] {
+        dir.run(&[&args[..], &["--gallery", "g.sbir"]].concat())
+            .fails(1, &["g.sbir", "index again"]);
+    }
+    fs::remove_file(&path).unwrap();
+    let again = json(&dir.run(&["index", "fscoco/images", "--gallery", "g.sbir", "--json"]).ok());
+    assert_eq!(again["embedded"], 24);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_any_bytes_pass_through_the_binary() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let dir = Dir::new();
+    dir.fscoco();
+    let folder = dir.join("fscoco/images/3");
+    let photo = folder.join("000000003001.jpg");
+    let name = b"<b>two\nlines \xff.jpg";
+    fs::rename(&photo, folder.join(OsStr::from_bytes(name))).unwrap();
+    fs::write(folder.join(OsStr::from_bytes(b"broken \xfe\n.jpg")), "no picture").unwrap();
+    let run = dir.run(&["index", "fscoco/images", "--gallery", "g.sbir", "--json"]);
+    assert_eq!(run.stderr.lines().filter(|line| line.starts_with("skipped: ")).count(), 1);
+    assert_eq!(json(&run.ok())["failed"], 1);
+    let query = "fscoco/raster_sketches/3/000000003001.jpg";
+    let args = ["search", query, "--gallery", "g.sbir", "-k", "24", "--html", "found.html"];
+    assert_eq!(dir.run(&args).ok().lines().count(), 24, "one line a photo");
+    let page = dir.read("found.html");
+    assert!(!page.contains("<b>two") && page.contains("&lt;b&gt;two"));
+}
+
+#[test]
+fn doctor_says_where_the_gallery_is() {
+    let dir = Dir::new();
+    let mut doctor = dir.command(&["doctor"]);
+    doctor.env("XDG_DATA_HOME", dir.path()).env_remove("SBIR_GALLERY");
+    let told = crate::util::Ran::from(doctor.output().unwrap()).ok();
+    assert!(told.contains(dir.join("sbir/gallery.sbir").to_str().unwrap()), "{told}");
+}
+
+#[test]
 fn photos_become_drawings() {
     let dir = Dir::new();
     dir.fscoco();

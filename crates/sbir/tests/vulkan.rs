@@ -32,6 +32,7 @@ fn a_training_step_on_vulkan_agrees_with_the_cpu() {
     dir.fscoco();
     let losses = |device: &str| -> Vec<f64> {
         let mut args = train_args(&["--epochs", "1", "--run-dir", device, "--device", device]);
+        args.extend(["--precision", "f32"]);
         args.retain(|arg| *arg != "--no-cuda");
         let ran: crate::util::Ran =
             dir.command(&args).env("VK_DRIVER_FILES", SWIFTSHADER).output().unwrap().into();
@@ -49,6 +50,11 @@ fn a_training_step_on_vulkan_agrees_with_the_cpu() {
         assert!((a / b - 1.0).abs() < 1e-3, "{cpu:?} {vulkan:?}");
     }
     assert_ne!(cpu, vulkan, "two devices do not round alike to the last bit");
+    let bf16 =
+        ["eval", "--device", "vulkan:0", "--model", "cpu/model.safetensors", "--precision", "bf16"];
+    let ran: crate::util::Ran =
+        dir.command(&bf16).env("VK_DRIVER_FILES", SWIFTSHADER).output().unwrap().into();
+    ran.fails(1, &["bf16", "vulkan:0"]);
 }
 
 #[test]

@@ -129,6 +129,9 @@ pub struct AugmentRanges {
     pub usual_line: f32,
     /// Least and greatest width of lines; raster sketches become thicker by up to the difference.
     pub line: [f32; 2],
+    /// Probability that a raster sketch is drawn anew from the strokes that [`sbir_sketch::vectorise`] finds in it, so that
+    /// it changes as strokes do.
+    pub trace: f32,
     /// Probability that a patch of a raster sketch is erased.
     pub erase: f32,
     /// Change of a photo's brightness, contrast and saturation.
@@ -167,6 +170,7 @@ impl AugmentRanges {
             overdraw: 0.0,
             usual_line: 1.0,
             line: [LineStyle::FSCOCO_WIDTH; 2],
+            trace: 0.0,
             erase: 0.0,
             colour: 0.0,
             grey: 0.0,
@@ -201,11 +205,17 @@ impl AugmentRanges {
             overdraw: 0.08,
             usual_line: 0.3,
             line: [0.007, 0.028],
+            trace: 0.75,
             erase: 0.2,
             colour: 0.35,
             grey: 0.15,
             blur: 0.15,
         }
+    }
+
+    /// Whether strokes are looked for in raster sketches.
+    pub(crate) fn traces(&self) -> bool {
+        self.trace > 0.0
     }
 
     /// Whether photos stay as they are.
@@ -227,6 +237,7 @@ impl AugmentRanges {
             &mut self.partial,
             &mut self.overdraw,
             &mut self.usual_line,
+            &mut self.trace,
             &mut self.erase,
             &mut self.colour,
             &mut self.grey,
@@ -318,6 +329,21 @@ impl Change {
             LineStyle::Antialiased { width: self.random.between(thin, thick) }
         };
         Pixels { channels: 1, data: sbir_sketch::render(&changed, side, &style).pixels }
+    }
+
+    /// A raster sketch whose strokes are known: drawn anew from them or not.
+    pub(crate) fn traced(
+        &mut self,
+        pixels: &Pixels,
+        sketch: &Sketch,
+        side: usize,
+        usual: &LineStyle,
+    ) -> Pixels {
+        if self.random.chance(self.ranges.trace) && !sketch.is_blank() {
+            self.strokes(sketch, side, usual)
+        } else {
+            self.raster(pixels, side)
+        }
     }
 
     /// A raster sketch as it is shown; `pixels` may be of any square size.

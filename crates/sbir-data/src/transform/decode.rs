@@ -57,6 +57,15 @@ impl Decoded {
         self.drop_alpha(|value, alpha| times_255th(value, alpha) + (255 - alpha));
     }
 
+    /// The picture over white paper, `[height, width, 3]`.
+    pub(super) fn into_rgb(mut self) -> Vec<u8> {
+        self.flatten_over_white();
+        match self.layout {
+            Layout::Grey => self.data.iter().flat_map(|value| [*value; 3]).collect(),
+            _ => self.data,
+        }
+    }
+
     /// Forgets the alpha channel.
     pub(super) fn ignore_alpha(&mut self) {
         self.drop_alpha(|value, _| value);
@@ -105,6 +114,9 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
 pub(super) fn decode(name: &Path, bytes: &[u8], upright: bool) -> Result<Decoded> {
     if bytes.is_empty() {
         return Err(Error::EmptyFile { path: name.into() });
+    }
+    if super::heic::is_heic(bytes) {
+        return super::heic::decode(name, bytes);
     }
     let failed = |error: ImageError| decoding_error(name, &error);
     let mut nearest = false;

@@ -1,6 +1,7 @@
 //! From a picture to the encoder's input: decode, resize on 8-bit values, scale, normalise.
 
 mod decode;
+mod heic;
 mod normalise;
 mod reduced;
 mod resize;
@@ -300,13 +301,20 @@ pub fn drawing(photo: &Path, style: DrawingStyle) -> Result<Sketch> {
 /// As [`Transform::load_image`].
 pub fn draw(photo: &Path, options: &SketchifyOptions, orientation: Orientation) -> Result<Sketch> {
     let bytes = decode::read_file(photo)?;
-    let mut decoded = decode::decode(photo, &bytes, orientation == Orientation::Exif)?;
-    decoded.flatten_over_white();
-    let rgb: Vec<u8> = match decoded.layout {
-        Layout::Grey => decoded.data.iter().flat_map(|value| [*value; 3]).collect(),
-        _ => decoded.data,
-    };
-    Ok(sbir_sketch::sketchify(decoded.width, decoded.height, &rgb, options)?)
+    let decoded = decode::decode(photo, &bytes, orientation == Orientation::Exif)?;
+    let [width, height] = [decoded.width, decoded.height];
+    Ok(sbir_sketch::sketchify(width, height, &decoded.into_rgb(), options)?)
+}
+
+/// The strokes of a sketch that is a picture.
+///
+/// # Errors
+/// As [`Transform::load_image`].
+pub fn traced(sketch: &Path) -> Result<Sketch> {
+    let bytes = decode::read_file(sketch)?;
+    let decoded = decode::decode(sketch, &bytes, false)?;
+    let [width, height] = [decoded.width, decoded.height];
+    Ok(sbir_sketch::vectorise(width, height, &decoded.into_rgb())?)
 }
 
 /// A part of a square picture, `size` = `[width, height]` from `at` = `[left, top]` on, resized to a square.

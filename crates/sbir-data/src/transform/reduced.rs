@@ -44,8 +44,9 @@ pub(crate) fn resize_rgb(
     resize::convolve_to::<3>(pixels, size, to, filter)
 }
 
-/// A JPEG at a half, a quarter or an eighth of its scale: most of its coefficients are read but never used. `None` where
-/// this is no JPEG, too small to reduce, or one of a kind that the whole decoder may know.
+/// A JPEG at a half, a quarter or an eighth of its scale, by our own kernel or, where it does not know a file's kind
+/// (progressive ones above all), by jpeg-decoder. `None` where this is no JPEG, too small to reduce, or one of a kind
+/// that the whole decoder may know.
 fn reduced_jpeg(name: &Path, bytes: &[u8], short_side: u32) -> Result<Option<Upright>> {
     if image::guess_format(bytes).ok() != Some(ImageFormat::Jpeg) || short_side == 0 {
         return Ok(None);
@@ -70,21 +71,24 @@ fn reduced_jpeg(name: &Path, bytes: &[u8], short_side: u32) -> Result<Option<Upr
     if !decode::jpeg_is_whole(bytes) {
         return Err(Error::Truncated { path: name.into() });
     }
-    let needed =
-        |side: u32| (u64::from(side) * u64::from(short_side)).div_ceil(u64::from(short)) as u16;
-    let Ok((to_width, to_height)) = decoder.scale(needed(width), needed(height)) else {
-        return Ok(None);
-    };
     let orientation = decoder.exif_data().and_then(ExifOrientation::from_exif_chunk);
-    let Ok(data) = decoder.decode() else { return Ok(None) };
-    let mut decoded = Decoded {
-        width: usize::from(to_width),
-        height: usize::from(to_height),
-        layout,
-        data,
-        nearest: false,
-        keyed: false,
+    let factor = [8, 4, 2].into_iter().find(|factor| short / factor >= short_side).unwrap_or(2);
+    let known = sbir_kernels::jpeg::reduced(bytes, factor as usize)
+        .filter(|reduced| reduced.channels == layout.channels());
+    let (size, data) = match known {
+        Some(reduced) => ([reduced.width, reduced.height], reduced.pixels),
+        None => {
+            let [to_width, to_height] = [width, height].map(|side| side.div_ceil(factor) as u16);
+            let Ok((to_width, to_height)) = decoder.scale(to_width, to_height) else {
+                return Ok(None);
+            };
+            let Ok(data) = decoder.decode() else { return Ok(None) };
+            ([to_width, to_height].map(usize::from), data)
+        }
     };
+    let [to_width, to_height] = size;
+    let mut decoded =
+        Decoded { width: to_width, height: to_height, layout, data, nearest: false, keyed: false };
     let mut full_size = [width, height];
     if let Some(orientation) = orientation
         && orientation != ExifOrientation::NoTransforms
@@ -107,12 +111,7 @@ fn reduced_jpeg(name: &Path, bytes: &[u8], short_side: u32) -> Result<Option<Upr
 
 fn upright(decoded: Decoded, full_size: [u32; 2]) -> Result<Upright> {
     let (width, height) = (decoded.width as u32, decoded.height as u32);
-    let pixels = match decoded.layout {
-        Layout::Rgb => decoded.data,
-        // Transparency was laid over white before.
-        _ => decoded.data.iter().flat_map(|value| [*value; 3]).collect(),
-    };
-    Ok(Upright { full_size, ..Upright::new(width, height, pixels)? })
+    Ok(Upright { full_size, ..Upright::new(width, height, decoded.into_rgb())? })
 }
 
 /// The mean of each box of `factor` by `factor` pixels; boxes at the right and lower edge may be smaller.

@@ -11,7 +11,7 @@ use sbir_data::{
 };
 
 /// The folder of a dataset; `None`, after a line that says so, where it is missing. In CI that is a failure.
-fn data(name: &str) -> Option<PathBuf> {
+pub(crate) fn data(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SBIR_DATA").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
         PathBuf::from,

@@ -1,7 +1,8 @@
 //! ConvNeXt (Liu et al., "A ConvNet for the 2020s", CVPR 2022) as torchvision builds it.
 //!
-//! Activations are NCHW between blocks and NHWC inside one, where LayerNorm and the two pointwise
-//! products work on the last axis.
+//! On the CPU [`sbir_kernels::convnext`] computes; elsewhere Burn's operations here do, which are also what the tests
+//! compare the kernels to. Activations are NCHW between blocks and NHWC inside one, where LayerNorm and the two
+//! pointwise products work on the last axis.
 
 mod config;
 
@@ -42,7 +43,10 @@ pub struct StochasticDepth {
 impl StochasticDepth {
     /// What each sample's branch is multiplied with in block `block` of `blocks`: 0 or
     /// `1 / survival`. `None` where this block never drops.
-    fn scales(&self, block: usize, blocks: usize, samples: usize) -> Option<Vec<f32>> {
+    ///
+    /// # Shapes
+    /// - output: `[samples]`
+    pub fn scales(&self, block: usize, blocks: usize, samples: usize) -> Option<Vec<f32>> {
         // torchvision: probability * block_id / (total - 1); one lone block never drops.
         let share = block as f64 / (blocks.max(2) - 1) as f64;
         let probability = self.probability * share;

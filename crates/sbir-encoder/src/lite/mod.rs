@@ -10,7 +10,9 @@ mod weights;
 use burn_tensor::module::conv2d;
 use burn_tensor::ops::ConvOptions;
 use burn_tensor::{Device, Tensor};
+use sbir_kernels::Precision;
 use sbir_kernels::lite::{ConvKind, LiteNet, LiteWeights};
+use sbir_kernels::simd::Simd;
 
 pub use config::LiteConfig;
 use config::{conv_names, weight_shape};
@@ -20,7 +22,12 @@ use crate::parameters::Parameters;
 use crate::random;
 
 /// The network with BatchNorm folded into its weights, for the CPU.
-pub(crate) fn net(config: &LiteConfig, parameters: &Parameters) -> LiteNet {
+pub(crate) fn net(
+    config: &LiteConfig,
+    parameters: &Parameters,
+    precision: Precision,
+    simd: Simd,
+) -> LiteNet {
     let spec = config.spec();
     let mut values = parameters.to_values().map(|(_, _, values)| values);
     let mut next = || values.next().expect("as many parameters as the architecture names");
@@ -38,43 +45,40 @@ pub(crate) fn net(config: &LiteConfig, parameters: &Parameters) -> LiteNet {
             (folded, shift)
         })
         .collect();
-    LiteNet::new(spec, LiteWeights { convolutions, projection: next() })
+    let weights = LiteWeights { convolutions, projection: next() };
+    LiteNet::with_path(spec, weights, precision, simd)
 }
 
-/// Gradients at the parameters, in their order, from those at the folded weights.
-///
-/// # Shapes
-/// - output: one flat tensor for each parameter
+/// Adds to the gradients at the parameters, in their order, those at the folded weights.
 pub(crate) fn unfold(
     config: &LiteConfig,
     parameters: &Parameters,
-    folded: LiteWeights,
-    device: &Device,
-) -> Vec<Tensor<1>> {
-    let tensor = |values: Vec<f32>| {
-        let length = values.len();
-        Tensor::from_data(burn_tensor::TensorData::new(values, [length]), device)
+    folded: &LiteWeights,
+    gradients: &mut [Vec<f32>],
+) {
+    assert_eq!(gradients.len(), parameters.len(), "a gradient for each parameter");
+    let values: Vec<_> = parameters.iter().map(|parameter| parameter.value.to_host()).collect();
+    let add = |into: &mut [f32], from: &[f32]| {
+        assert_eq!(into.len(), from.len(), "length of a gradient");
+        into.iter_mut().zip(from).for_each(|(into, from)| *into += from);
     };
-    let mut values = parameters.to_values().map(|(_, _, values)| values);
-    let mut next = || values.next().expect("as many parameters as the architecture names");
-    let mut list = Vec::with_capacity(parameters.len());
-    for (conv, (at_folded, at_shift)) in
-        config.spec().convolutions().iter().zip(folded.convolutions)
+    let convolutions = config.spec().convolutions();
+    let (convolved, projection) = gradients.split_at_mut(3 * convolutions.len());
+    let lists = values.chunks(3).zip(convolved.chunks_mut(3));
+    for ((conv, (at_folded, at_shift)), (values, gradients)) in
+        convolutions.iter().zip(&folded.convolutions).zip(lists)
     {
-        let (weight, scale) = (next(), next());
-        next();
+        let (weight, scale) = (&values[0], &values[1]);
+        let [at_weight, at_scale, shift] = gradients else { panic!("weight, scale and shift") };
         let each = weight.len() / conv.channels_out;
-        let mut at_weight = vec![0.0; weight.len()];
-        let mut at_scale = vec![0.0; scale.len()];
         for (place, value) in weight.iter().enumerate() {
             let gradient = at_folded[kernel_place(conv.kind, conv.channels_out, place)];
-            at_weight[place] = gradient * scale[place / each];
+            at_weight[place] += gradient * scale[place / each];
             at_scale[place / each] += gradient * value;
         }
-        list.extend([at_weight, at_scale, at_shift].map(tensor));
+        add(shift, at_shift);
     }
-    list.push(tensor(folded.projection));
-    list
+    add(&mut projection[0], &folded.projection);
 }
 
 /// Where a value of a weight in PyTorch's order goes in the kernels' order.

@@ -3,7 +3,7 @@
 use burn_tensor::TensorData;
 
 use super::*;
-use crate::parameters::to_host;
+use crate::values::to_host;
 
 fn pixels(count: usize, side: usize) -> Vec<f32> {
     random::normals(7, &[1], count * 3 * side * side).into_iter().map(|x| x as f32).collect()
@@ -42,7 +42,7 @@ fn embeddings_and_gradients_agree_with_burn() {
         let config = LiteConfig::new(24, quadrants).unwrap();
         let parameters = parameters(&config);
         let pixels = pixels(3, side);
-        let net = net(&config, &parameters);
+        let net = net(&config, &parameters, Precision::F32, Simd::best());
         let found = net.embed(&pixels, side);
         let tracked = parameters.tracked();
         let data = TensorData::new(pixels.clone(), [3, 3, side, side]);
@@ -55,10 +55,12 @@ fn embeddings_and_gradients_agree_with_burn() {
         let weights =
             Tensor::<2>::from_data(TensorData::new(at.clone(), [3, 24]), &device).autodiff();
         let mut gradients = (embeddings * weights).sum().backward();
-        let found = unfold(&config, &parameters, net.gradients(&pixels, side, &at), &device);
+        let mut found: Vec<Vec<f32>> = parameters.iter().map(|p| vec![0.0; p.len()]).collect();
+        unfold(&config, &parameters, &net.gradients(&pixels, side, &at), &mut found);
         for ((parameter, tracked), found) in parameters.iter().zip(tracked.iter()).zip(&found) {
-            let expected = to_host(&tracked.value.grad_remove(&mut gradients).unwrap());
-            let off = relative(&to_host(found), &expected);
+            let leaf = tracked.value.tensor(&device);
+            let expected = to_host(&leaf.grad_remove(&mut gradients).unwrap());
+            let off = relative(found, &expected);
             assert!(off < 1e-3, "{}: {off}", parameter.name);
         }
     }

@@ -30,7 +30,7 @@ const MAX_FILE: u64 = u32::MAX as u64;
 ///
 /// [`Error::InvalidEntry`] for a name that occurs twice, a shape that disagrees with its values, or
 /// 4 GiB and more in all; [`Error::Write`] when the file cannot be written.
-pub fn save_pth(path: &Path, tensors: &[TensorValues]) -> Result<(), Error> {
+pub fn save_pth(path: &Path, tensors: &[TensorValues<'_>]) -> Result<(), Error> {
     validate(path, tensors)?;
     let pickle = pickle(tensors);
     let mut entries = vec![
@@ -155,7 +155,7 @@ fn write_zip(writer: &mut impl Write, entries: &[Entry<'_>], directory: u64) -> 
 }
 
 /// The pickle of `OrderedDict((name, tensor), …)`. Opcodes as `pickletools` names them.
-fn pickle(tensors: &[TensorValues]) -> Vec<u8> {
+fn pickle(tensors: &[TensorValues<'_>]) -> Vec<u8> {
     let mut out = b"\x80\x02".to_vec(); // PROTO 2
     out.extend(b"ccollections\nOrderedDict\n)R("); // the empty dict, then MARK
     for (number, tensor) in tensors.iter().enumerate() {

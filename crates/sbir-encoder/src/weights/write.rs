@@ -1,5 +1,6 @@
 //! What is written, and the safetensors writer.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,28 +14,32 @@ use super::tensor::contiguous_strides;
 
 /// A tensor to be written.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TensorValues {
+pub struct TensorValues<'a> {
     /// Unique in the file.
     pub name: String,
     /// Sizes of the dimensions, outermost first.
     pub shape: Vec<usize>,
     /// As many values as the product of the shape, row-major.
-    pub values: Vec<f32>,
+    pub values: Cow<'a, [f32]>,
 }
 
-impl TensorValues {
+impl<'a> TensorValues<'a> {
     /// A tensor of that name, shape and values; the writers check that they agree.
-    pub fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Self {
-        Self { name: name.into(), shape: shape.into(), values }
+    pub fn new(
+        name: impl Into<String>,
+        shape: impl Into<Vec<usize>>,
+        values: impl Into<Cow<'a, [f32]>>,
+    ) -> Self {
+        Self { name: name.into(), shape: shape.into(), values: values.into() }
     }
 
     fn byte_len(&self) -> usize {
-        size_of_val(self.values.as_slice())
+        size_of_val(&*self.values)
     }
 }
 
 /// Refuses names that occur twice and shapes that disagree with their values.
-pub(super) fn validate(path: &Path, tensors: &[TensorValues]) -> Result<(), Error> {
+pub(super) fn validate(path: &Path, tensors: &[TensorValues<'_>]) -> Result<(), Error> {
     let mut names = HashSet::new();
     for tensor in tensors {
         let count = contiguous_strides(&tensor.shape).map(|_| tensor.shape.iter().product());
@@ -97,7 +102,7 @@ impl Stored {
         }
     }
 
-    fn bytes(self, tensor: &TensorValues) -> usize {
+    fn bytes(self, tensor: &TensorValues<'_>) -> usize {
         match self {
             Self::F32 => tensor.byte_len(),
             Self::F16 => tensor.byte_len() / 2,
@@ -114,7 +119,7 @@ impl Stored {
 /// its values, or a value that `stored` cannot hold; [`Error::Write`] when the file cannot be written.
 pub fn save_safetensors(
     path: &Path,
-    tensors: &[TensorValues],
+    tensors: &[TensorValues<'_>],
     metadata: &BTreeMap<String, String>,
     stored: Stored,
 ) -> Result<(), Error> {
@@ -141,7 +146,7 @@ pub fn save_safetensors(
             match stored {
                 Stored::F32 => little_endian(&tensor.values, |bytes| writer.write_all(bytes))?,
                 Stored::F16 => {
-                    for value in &tensor.values {
+                    for value in tensor.values.iter() {
                         writer.write_all(&half::f16::from_f32(*value).to_le_bytes())?;
                     }
                 }
@@ -153,7 +158,7 @@ pub fn save_safetensors(
 
 /// The JSON header, padded with spaces so that the values begin at a multiple of eight bytes.
 fn header(
-    tensors: &[TensorValues],
+    tensors: &[TensorValues<'_>],
     metadata: &BTreeMap<String, String>,
     stored: Stored,
 ) -> Result<Vec<u8>, String> {

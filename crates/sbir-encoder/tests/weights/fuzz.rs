@@ -153,12 +153,13 @@ proptest! {
         shapes in prop::collection::vec(prop::collection::vec(0usize..5, 0..4), 0..6),
         values in prop::collection::vec(-1e30f32..1e30, 1..50),
     ) {
-        let tensors: Vec<TensorValues> = shapes
+        let tensors: Vec<TensorValues<'static>> = shapes
             .iter()
             .enumerate()
             .map(|(number, shape)| {
                 let count = shape.iter().product();
-                let values = values.iter().cycle().skip(number).take(count).copied().collect();
+                let values: Vec<f32> =
+                    values.iter().cycle().skip(number).take(count).copied().collect();
                 TensorValues::new(format!("layer {number}.\"é\"\n"), shape.clone(), values)
             })
             .collect();
@@ -173,12 +174,12 @@ proptest! {
     }
 }
 
-fn check_read_back(path: &Path, tensors: &[TensorValues]) {
+fn check_read_back(path: &Path, tensors: &[TensorValues<'_>]) {
     let dict = StateDict::open(path).unwrap();
     assert_eq!(dict.len(), tensors.len());
     for tensor in tensors {
         assert_eq!(dict.get(&tensor.name).unwrap().shape(), tensor.shape);
-        assert_eq!(dict.read_f32(&tensor.name).unwrap(), tensor.values);
+        assert_eq!(dict.read_f32(&tensor.name).unwrap(), *tensor.values);
     }
 }
 

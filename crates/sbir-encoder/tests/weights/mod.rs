@@ -25,7 +25,7 @@ fn known(name: &str, count: usize) -> Vec<f32> {
     (0..count).map(|index| (((sum + index) % 17) as f32 - 8.0) / 8.0).collect()
 }
 
-fn known_tensor(name: &str, shape: &[usize]) -> TensorValues {
+fn known_tensor(name: &str, shape: &[usize]) -> TensorValues<'static> {
     TensorValues::new(name, shape, known(name, shape.iter().product()))
 }
 

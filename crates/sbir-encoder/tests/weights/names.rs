@@ -20,7 +20,7 @@ impl Checkpoint {
     fn new(keys: &[(String, Vec<usize>)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.safetensors");
-        let tensors: Vec<TensorValues> =
+        let tensors: Vec<TensorValues<'static>> =
             keys.iter().map(|(key, shape)| known_tensor(key, shape)).collect();
         save_safetensors(&path, &tensors, &BTreeMap::new(), Stored::F32).unwrap();
         Self { path, _folder: folder }

@@ -137,6 +137,6 @@ fn safetensors_of_every_float_type_are_read() {
     assert_eq!(dict.format(), Format::Safetensors);
     assert_eq!(dict.metadata()["format"], "pt");
     for name in ["f32", "f64", "bf16"] {
-        assert_eq!(dict.read_f32(name).unwrap(), value.values, "{name}");
+        assert_eq!(dict.read_f32(name).unwrap(), *value.values, "{name}");
     }
 }

@@ -12,11 +12,11 @@ use sbir_encoder::weights::{
 use super::{known, known_tensor};
 
 /// The narrow network of scripts/parity/checkpoints.py under the names of `scheme`, with known values.
-fn narrow(scheme: Scheme) -> Vec<TensorValues> {
+fn narrow(scheme: Scheme) -> Vec<TensorValues<'static>> {
     let head_norm = scheme != Scheme::Origin;
     let architecture =
         Architecture { depths: [1, 1, 2, 1], dims: [2, 3, 4, 5], head_norm, projection: None };
-    let mut tensors: Vec<TensorValues> = architecture
+    let mut tensors: Vec<TensorValues<'static>> = architecture
         .parameters()
         .iter()
         .map(|(name, shape)| to_scheme(name, shape, scheme).unwrap())
@@ -31,7 +31,7 @@ fn narrow(scheme: Scheme) -> Vec<TensorValues> {
     tensors
 }
 
-fn edges() -> Vec<TensorValues> {
+fn edges() -> Vec<TensorValues<'static>> {
     vec![
         TensorValues::new("scalar", [], vec![1.5]),
         TensorValues::new("empty", [0, 3], vec![]),
@@ -40,13 +40,13 @@ fn edges() -> Vec<TensorValues> {
     ]
 }
 
-fn assert_holds(path: &Path, tensors: &[TensorValues]) -> StateDict {
+fn assert_holds(path: &Path, tensors: &[TensorValues<'_>]) -> StateDict {
     let dict = StateDict::open(path).unwrap();
     assert_eq!(dict.len(), tensors.len());
     for (tensor, name) in tensors.iter().zip(dict.names()) {
         assert_eq!(tensor.name, name);
         assert_eq!(dict.get(name).unwrap().shape(), tensor.shape, "{name}");
-        assert_eq!(dict.read_f32(name).unwrap(), tensor.values, "{name}");
+        assert_eq!(dict.read_f32(name).unwrap(), *tensor.values, "{name}");
     }
     dict
 }
@@ -80,7 +80,7 @@ fn both_containers_read_back_equal() {
         assert_eq!(dict.metadata(), &metadata);
         for tensor in &tensors {
             assert_eq!(dict.get(&tensor.name).unwrap().shape(), tensor.shape);
-            assert_eq!(dict.read_f32(&tensor.name).unwrap(), tensor.values);
+            assert_eq!(dict.read_f32(&tensor.name).unwrap(), *tensor.values);
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Listing {
     names: Vec<u8>,
     /// Start and length of each name, and what it is.
     entries: Vec<(usize, u32, Kind)>,
-    /// HEIC and AVIF files, for which there is no decoder.
+    /// AVIF files, for which there is no decoder.
     pub(super) unsupported: u64,
     /// Symbolic links.
     pub(super) links: u64,
@@ -67,8 +67,8 @@ impl Listing {
         } else {
             match extension(name).as_slice() {
                 b"jpg" | b"jpeg" | b"jpe" | b"jfif" | b"png" | b"webp" | b"gif" | b"bmp"
-                | b"dib" | b"tif" | b"tiff" => Kind::Photo,
-                b"heic" | b"heif" | b"hif" | b"avif" => {
+                | b"dib" | b"tif" | b"tiff" | b"heic" | b"heif" | b"hif" => Kind::Photo,
+                b"avif" => {
                     self.unsupported += 1;
                     return;
                 }
@@ -114,7 +114,7 @@ mod tests {
         for name in ["a", "a b", "z"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
-        for name in ["a.jpg", "A.JPEG", "a-.png", "b.txt", "c.heic", "noext", ".gif", "a0.tif"] {
+        for name in ["a.jpg", "A.JPEG", "a-.png", "b.txt", "c.avif", "noext", ".gif", "a0.tif"] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let listing = Listing::read(folder.path()).unwrap();

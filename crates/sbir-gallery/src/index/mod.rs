@@ -82,7 +82,7 @@ pub struct Snapshot {
     pub failed: u64,
     /// Photos forgotten since their files are gone.
     pub removed: u64,
-    /// HEIC and AVIF files passed over, since no decoder for them is built in.
+    /// AVIF files passed over, since no decoder for them is built in.
     pub unsupported: u64,
     /// Symbolic links passed over.
     pub links: u64,

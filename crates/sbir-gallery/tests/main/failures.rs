@@ -121,6 +121,9 @@ fn hostile_files_cost_an_error_each() {
     // Content decides, not the name.
     write("png.jpg", &png);
     write("photo.heic", b"....ftypheic");
+    let heic = include_bytes!("../../../sbir-data/tests/golden/photo.heic");
+    write("sound.HEIC", heic);
+    write("truncated.heic", &heic[..heic.len() / 2]);
     write("photo.AVIF", b"....ftypavif");
     write("notes.txt", b"no photo");
     let big = fs::File::create(root.join("huge.tif")).unwrap();
@@ -140,16 +143,58 @@ fn hostile_files_cost_an_error_each() {
             "lying.bmp",
             "lying.jpg",
             "lying.png",
+            "photo.heic",
             "text.png",
+            "truncated.heic",
             "truncated.jpg",
             "truncated.png"
         ]
     );
-    assert_eq!((summary.snapshot.embedded, summary.snapshot.moved), (5, 0));
-    assert_eq!(summary.snapshot.unsupported, 2);
+    assert_eq!((summary.snapshot.embedded, summary.snapshot.moved), (6, 0));
+    assert_eq!(summary.snapshot.unsupported, 1);
     for failure in &summary.failures {
         assert!(failure.message.contains(failure.path.to_str().unwrap()), "{failure:?}");
         assert_eq!(failure.message.lines().count(), 1);
+    }
+}
+
+#[test]
+fn every_format_is_read() {
+    use image::ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+
+    let place = Place::with_photos(0);
+    // Large enough for JPEG's and GIF's losses not to matter.
+    let big = image::imageops::resize(&picture(8), 96, 64, image::imageops::FilterType::Nearest);
+    let formats =
+        [("a.JPG", Jpeg), ("b.png", Png), ("c.webp", WebP), ("d.gif", Gif), ("e.bmp", Bmp)];
+    for (name, format) in formats.into_iter().chain([("f.tif", Tiff), ("g.TIFF", Tiff)]) {
+        big.save_with_format(place.root().join(name), format).unwrap();
+    }
+    for (name, golden) in [("h.heic", "photo.heic"), ("i.HEIF", "turned.heic")] {
+        let golden =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../sbir-data/tests/golden").join(golden);
+        fs::copy(golden, place.root().join(name)).unwrap();
+    }
+    let summary = place.index(&Colours::new());
+    // The two TIFF files are one content.
+    let done = (summary.snapshot.embedded + summary.snapshot.moved, summary.snapshot.failed);
+    assert_eq!(done, (9, 0), "{:?}", summary.failures);
+    let gallery = place.gallery();
+    let expected =
+        crate::support::vector(&sbir_data::Upright::new(96, 64, big.into_raw()).unwrap());
+    for photo in gallery.list(None, None, 10).unwrap().items {
+        let name = photo.path.to_string();
+        let size = match name.as_str() {
+            "h.heic" => [117, 90],
+            "i.HEIF" => [90, 117],
+            _ => [96, 64],
+        };
+        assert_eq!([photo.width, photo.height], size, "{name}");
+        if size == [96, 64] {
+            let embedding = gallery.embedding(photo.id).unwrap();
+            let score: f32 = embedding.iter().zip(&expected).map(|(a, b)| a * b).sum();
+            assert!(score > 0.99, "{name}: {score}");
+        }
     }
 }
 

@@ -109,17 +109,19 @@ fn head(
 }
 
 /// Adds to `sum` the gradients of every weight, from the gradient `at` the chunk's embeddings.
-pub(super) fn pull(net: &LiteNet, tape: &mut Tape, at: &[f32], sum: &mut LiteWeights) {
+pub(super) fn pull(net: &LiteNet, tape: &Tape, at: &[f32], sum: &mut LiteWeights) {
     let arch = Arch::new();
     let mut index = net.convolutions.len() - 1;
     let mut at_map = head(net, &tape.head, tape.plane, at, sum);
     through_clamp(&mut at_map, &tape.head.map, &mut sum.convolutions[index].1);
-    let mut gradient = vec![0.0; tape.last.len()];
-    pointwise(net, index, &tape.last, &at_map, sum, Some(&mut gradient));
+    let last = &tape.inputs[net.spec.blocks.len()];
+    let mut gradient = vec![0.0; last.len()];
+    pointwise(net, index, last, &at_map, sum, Some(&mut gradient));
     let (mut at_filtered, mut at_expanded, mut at_input) = (at_map, Vec::new(), Vec::new());
 
-    for (place, kept) in tape.blocks.iter().enumerate().rev() {
-        let (block, geometry) = (net.spec.blocks[place], &tape.geometries[place]);
+    for (place, block) in net.spec.blocks.iter().enumerate().rev() {
+        let (kept, input, geometry) =
+            (&tape.inner[place], &tape.inputs[place], &tape.geometries[place]);
         index -= 1;
         add_rows(&gradient, &mut sum.convolutions[index].1);
         let filtered = sized(&mut at_filtered, kept.filtered.len());
@@ -127,7 +129,7 @@ pub(super) fn pull(net: &LiteNet, tape: &mut Tape, at: &[f32], sum: &mut LiteWei
 
         index -= 1;
         through_clamp(filtered, &kept.filtered, &mut sum.convolutions[index].1);
-        let source = if block.expansion > 1 { &kept.expanded } else { &kept.input };
+        let source = if block.expansion > 1 { &kept.expanded } else { input };
         let expanded = sized(&mut at_expanded, source.len());
         let [height, width] = geometry.input;
         let [out_height, out_width] = geometry.output();
@@ -144,8 +146,8 @@ pub(super) fn pull(net: &LiteNet, tape: &mut Tape, at: &[f32], sum: &mut LiteWei
         let before = if block.expansion > 1 {
             index -= 1;
             through_clamp(expanded, &kept.expanded, &mut sum.convolutions[index].1);
-            let before = sized(&mut at_input, kept.input.len());
-            pointwise(net, index, &kept.input, expanded, sum, Some(before));
+            let before = sized(&mut at_input, input.len());
+            pointwise(net, index, input, expanded, sum, Some(before));
             &mut at_input
         } else {
             &mut at_expanded
@@ -158,7 +160,6 @@ pub(super) fn pull(net: &LiteNet, tape: &mut Tape, at: &[f32], sum: &mut LiteWei
 
     index -= 1;
     debug_assert_eq!(index, 0, "every convolution was passed");
-    let stem = tape.blocks.first().map_or(&tape.last, |block| &block.input);
-    through_clamp(&mut gradient, stem, &mut sum.convolutions[0].1);
+    through_clamp(&mut gradient, &tape.inputs[0], &mut sum.convolutions[0].1);
     pointwise(net, 0, &tape.patches, &gradient, sum, None);
 }

@@ -1,4 +1,4 @@
-//! The forward pass of one chunk of pictures, with and without keeping what the backward pass needs.
+//! The forward pass of one chunk of pictures that keeps what the backward pass needs.
 
 use pulp::Arch;
 
@@ -7,29 +7,16 @@ use super::depthwise::{self, Geometry, padding};
 use super::plan::LiteSpec;
 use crate::product::{Lies, product};
 
-/// Memory of a forward pass, used again by the next one.
+/// What is computed inside a block.
 #[derive(Default)]
-pub(super) struct Scratch {
-    patches: Vec<f32>,
-    now: Vec<f32>,
-    expanded: Vec<f32>,
-    filtered: Vec<f32>,
-    next: Vec<f32>,
-    head: HeadTape,
-}
-
-/// What the backward pass of a block needs.
-#[derive(Default)]
-pub(super) struct BlockTape {
-    /// What goes in, `[pictures, height, width, channels_in]`.
-    pub(super) input: Vec<f32>,
-    /// After expansion; empty where the block has none.
+pub(super) struct Inner {
+    /// After expansion, `[pictures, height, width, inner]`; not written where the block has none.
     pub(super) expanded: Vec<f32>,
     /// After the depthwise convolution.
     pub(super) filtered: Vec<f32>,
 }
 
-/// What the backward pass of the head needs.
+/// What is computed after the last convolution.
 #[derive(Default)]
 pub(super) struct HeadTape {
     /// The last feature map, `[pictures, height, width, features]`.
@@ -42,17 +29,31 @@ pub(super) struct HeadTape {
     pub(super) lengths: Vec<f32>,
 }
 
-/// Everything that the backward pass needs.
+/// Everything that the backward pass needs, in memory that is used again by the next pass.
 #[derive(Default)]
 pub(super) struct Tape {
     pub(super) pictures: usize,
     pub(super) patches: Vec<f32>,
-    pub(super) blocks: Vec<BlockTape>,
-    /// What goes into the last convolution.
-    pub(super) last: Vec<f32>,
+    /// What goes into each block and, after them, into the last convolution, `[pictures, height, width, channels_in]`.
+    pub(super) inputs: Vec<Vec<f32>>,
+    pub(super) inner: Vec<Inner>,
     pub(super) head: HeadTape,
     pub(super) geometries: Vec<Geometry>,
     pub(super) plane: [usize; 2],
+}
+
+impl Tape {
+    /// Makes room for `blocks` blocks.
+    fn fit(&mut self, blocks: usize) {
+        self.inputs.resize_with(blocks + 1, Vec::new);
+        self.inner.resize_with(blocks, Inner::default);
+    }
+
+    /// What goes into a block, what it computes, and what comes out of it.
+    fn block(&mut self, place: usize) -> (&Vec<f32>, &mut Inner, &mut Vec<f32>) {
+        let (inputs, outputs) = self.inputs.split_at_mut(place + 1);
+        (&inputs[place], &mut self.inner[place], &mut outputs[0])
+    }
 }
 
 /// `buffer` with `length` values; what they are is not said.
@@ -164,90 +165,46 @@ fn head(net: &LiteNet, pictures: usize, plane: [usize; 2], tape: &mut HeadTape) 
     }
 }
 
-/// Embeddings of a chunk.
-pub(super) fn embed(
-    net: &LiteNet,
-    pixels: &[f32],
-    side: usize,
-    scratch: &mut Scratch,
-    output: &mut [f32],
-) {
-    let pictures = pixels.len() / (3 * side * side);
-    let (stem, geometries, plane) = net.spec.sizes(side);
-    let patches = sized(&mut scratch.patches, pictures * stem * stem * 27);
-    gather_patches(pixels, side, patches);
-    pointwise(
-        net,
-        0,
-        patches,
-        sized(&mut scratch.now, pictures * stem * stem * net.spec.stem),
-        true,
-    );
-    let mut index = 1;
-    for (block, geometry) in net.spec.blocks.iter().zip(&geometries) {
-        let pixels = geometry.input[0] * geometry.input[1] * pictures;
-        let out_pixels = geometry.output()[0] * geometry.output()[1] * pictures;
-        let expanded = if block.expansion > 1 {
-            let expanded = sized(&mut scratch.expanded, pixels * block.inner());
-            pointwise(net, index, &scratch.now, expanded, true);
-            index += 1;
-            &*expanded
-        } else {
-            &scratch.now
-        };
-        let filtered = sized(&mut scratch.filtered, out_pixels * block.inner());
-        filter(net, index, geometry, expanded, filtered);
-        let next = sized(&mut scratch.next, out_pixels * block.channels_out);
-        pointwise(net, index + 1, filtered, next, false);
-        index += 2;
-        if block.residual() {
-            next.iter_mut().zip(&scratch.now).for_each(|(next, now)| *next += now);
-        }
-        std::mem::swap(&mut scratch.now, &mut scratch.next);
-    }
-    let map = sized(&mut scratch.head.map, pictures * plane[0] * plane[1] * net.spec.features);
-    pointwise(net, index, &scratch.now, map, true);
-    head(net, pictures, plane, &mut scratch.head);
-    output.copy_from_slice(&scratch.head.embeddings);
-}
-
-/// The same, with everything kept in `tape`.
-pub(super) fn record(net: &LiteNet, pixels: &[f32], side: usize, tape: &mut Tape) {
+/// Embeds a chunk of pictures, with everything that is computed in `tape`; the embeddings are its head's.
+///
+/// # Shapes
+/// - `pixels`: `[pictures, 3, side, side]`
+pub(super) fn run(net: &LiteNet, pixels: &[f32], side: usize, tape: &mut Tape) {
     let pictures = pixels.len() / (3 * side * side);
     let (stem, geometries, plane) = net.spec.sizes(side);
     let blocks = net.spec.blocks.len();
-    tape.blocks.resize_with(blocks, BlockTape::default);
-    let patches = sized(&mut tape.patches, pictures * stem * stem * 27);
-    gather_patches(pixels, side, patches);
-    let first = tape.blocks.first_mut().map_or(&mut tape.last, |block| &mut block.input);
-    pointwise(net, 0, patches, sized(first, pictures * stem * stem * net.spec.stem), true);
+    tape.fit(blocks);
+    let mut patches = std::mem::take(&mut tape.patches);
+    gather_patches(pixels, side, sized(&mut patches, pictures * stem * stem * 27));
+    let first = sized(&mut tape.inputs[0], pictures * stem * stem * net.spec.stem);
+    pointwise(net, 0, &patches, first, true);
+    tape.patches = patches;
     let mut index = 1;
-    for place in 0..blocks {
-        let (block, geometry) = (net.spec.blocks[place], &geometries[place]);
+    for (place, (block, geometry)) in net.spec.blocks.iter().zip(&geometries).enumerate() {
         let pixels = geometry.input[0] * geometry.input[1] * pictures;
         let out_pixels = geometry.output()[0] * geometry.output()[1] * pictures;
-        let (done, later) = tape.blocks.split_at_mut(place + 1);
-        let kept = &mut done[place];
+        let (input, inner, output) = tape.block(place);
         let expanded = if block.expansion > 1 {
-            let expanded = sized(&mut kept.expanded, pixels * block.inner());
-            pointwise(net, index, &kept.input, expanded, true);
+            let expanded = sized(&mut inner.expanded, pixels * block.inner());
+            pointwise(net, index, input, expanded, true);
             index += 1;
             &*expanded
         } else {
-            &kept.input
+            input
         };
-        let filtered = sized(&mut kept.filtered, out_pixels * block.inner());
+        let filtered = sized(&mut inner.filtered, out_pixels * block.inner());
         filter(net, index, geometry, expanded, filtered);
-        let next = later.first_mut().map_or(&mut tape.last, |block| &mut block.input);
-        let next = sized(next, out_pixels * block.channels_out);
-        pointwise(net, index + 1, filtered, next, false);
+        let output = sized(output, out_pixels * block.channels_out);
+        pointwise(net, index + 1, filtered, output, false);
         index += 2;
         if block.residual() {
-            next.iter_mut().zip(&kept.input).for_each(|(next, now)| *next += now);
+            output.iter_mut().zip(input).for_each(|(output, input)| *output += input);
         }
     }
-    let map = sized(&mut tape.head.map, pictures * plane[0] * plane[1] * net.spec.features);
-    pointwise(net, index, &tape.last, map, true);
+    let mut map = std::mem::take(&mut tape.head.map);
+    let values = sized(&mut map, pictures * plane[0] * plane[1] * net.spec.features);
+    pointwise(net, index, &tape.inputs[blocks], values, true);
+    tape.head.map = map;
     head(net, pictures, plane, &mut tape.head);
     tape.pictures = pictures;
     tape.geometries = geometries;

@@ -8,13 +8,24 @@
 mod backward;
 mod depthwise;
 mod forward;
+mod infer;
 mod plan;
+mod window;
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 pub use plan::{BlockSpec, ConvKind, ConvSpec, LiteSpec};
 
-use forward::{Scratch, Tape};
+use forward::Tape;
+use infer::{Engine, Infer};
+
+use crate::Precision;
+use crate::panels::buffer::Plain;
+use crate::panels::kind::{Make, Products};
+use crate::panels::lanes::Lanes;
+use crate::simd::Simd;
 
 /// Pictures of a chunk: enough rows for the last products to be worth their packing, few enough for a
 /// chunk's planes to stay in a shared cache.
@@ -56,12 +67,25 @@ impl LiteWeights {
     }
 }
 
+fn engine(spec: &LiteSpec, weights: &LiteWeights, products: Products) -> Arc<dyn Infer> {
+    struct New<'a>(&'a LiteSpec, &'a LiteWeights);
+    impl Make for New<'_> {
+        type Output = Arc<dyn Infer>;
+
+        fn make<L: Lanes<Operand: Plain>>(self) -> Arc<dyn Infer> {
+            Arc::new(Engine::<L>::new(self.0, self.1))
+        }
+    }
+    products.make(New(spec, weights))
+}
+
 /// A network ready to compute.
 #[derive(Clone, Debug)]
 pub struct LiteNet {
     spec: LiteSpec,
     convolutions: Vec<ConvSpec>,
     weights: LiteWeights,
+    engine: Arc<dyn Infer>,
 }
 
 impl LiteNet {
@@ -71,6 +95,19 @@ impl LiteNet {
     /// Where a size does not fit `spec`, or `spec` is none that these kernels compute: channels inside a
     /// block come in multiples of 16, kernels are 3 or 5, strides 1 or 2.
     pub fn new(spec: LiteSpec, weights: LiteWeights) -> Self {
+        Self::with_path(spec, weights, Precision::F32, Simd::best())
+    }
+
+    /// The same, for a precision and instructions. Gradients are computed in f32 by instructions chosen at run time.
+    ///
+    /// # Panics
+    /// As [`Self::new`], and where this processor lacks `simd`, or `simd` has no products of `precision`.
+    pub fn with_path(
+        spec: LiteSpec,
+        weights: LiteWeights,
+        precision: Precision,
+        simd: Simd,
+    ) -> Self {
         spec.check();
         let convolutions = spec.convolutions();
         assert_eq!(weights.convolutions.len(), convolutions.len(), "convolutions");
@@ -80,7 +117,8 @@ impl LiteNet {
         }
         let projection = spec.width * spec.regions() * spec.features;
         assert_eq!(weights.projection.len(), projection, "length of the projection");
-        Self { spec, convolutions, weights }
+        let engine = engine(&spec, &weights, Products::new(precision, simd));
+        Self { spec, convolutions, weights, engine }
     }
 
     /// The architecture.
@@ -99,14 +137,7 @@ impl LiteNet {
     pub fn embed(&self, pixels: &[f32], side: usize) -> Vec<f32> {
         let picture = 3 * side * side;
         assert!(side > 0 && pixels.len().is_multiple_of(picture), "whole pictures");
-        let mut output = vec![0.0; pixels.len() / picture * self.spec.width];
-        pixels
-            .par_chunks(CHUNK * picture)
-            .zip(output.par_chunks_mut(CHUNK * self.spec.width))
-            .for_each_init(Scratch::default, |scratch, (pixels, output)| {
-                forward::embed(self, pixels, side, scratch, output);
-            });
-        output
+        self.engine.embed(pixels, side)
     }
 
     /// Gradient of a loss with respect to every weight, from its gradient at the embeddings, which are
@@ -133,8 +164,8 @@ impl LiteNet {
                 let mut tape = Tape::default();
                 let chunks = pixels.chunks(CHUNK * picture);
                 for (pixels, at) in chunks.zip(at_embeddings.chunks(CHUNK * self.spec.width)) {
-                    forward::record(self, pixels, side, &mut tape);
-                    backward::pull(self, &mut tape, at, &mut sum);
+                    forward::run(self, pixels, side, &mut tape);
+                    backward::pull(self, &tape, at, &mut sum);
                 }
                 sum
             })

@@ -239,3 +239,32 @@ fn lite0_has_its_published_size() {
     assert_eq!(weights, 3_328_992);
     assert_eq!(spec.sizes(224).2, [7, 7]);
 }
+
+#[test]
+fn every_path_embeds_as_the_definition_says() {
+    for (quadrants, side) in [(false, 32), (true, 45), (false, 70)] {
+        let spec = small(quadrants);
+        let weights = weights(&spec);
+        let pixels = pixels(5, side);
+        let expected: Vec<Vec<f64>> =
+            pixels.chunks(3 * side * side).map(|p| twin(&spec, &weights, p, side)).collect();
+        for (precision, products) in Products::all() {
+            let engine = engine(&spec, &weights, products);
+            let embed = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+                pool.expect("threads").install(|| engine.embed(&pixels, side))
+            };
+            let found = embed(1);
+            for threads in [2, 3, 8] {
+                assert_eq!(embed(threads), found, "{products:?}");
+            }
+            let most = if precision == Precision::F32 { 2e-6 } else { 3e-2 };
+            for (found, expected) in found.chunks(spec.width).zip(&expected) {
+                for (found, expected) in found.iter().zip(expected) {
+                    let off = (f64::from(*found) - expected).abs();
+                    assert!(off < most, "{products:?} {side}: {found} for {expected}");
+                }
+            }
+        }
+    }
+}

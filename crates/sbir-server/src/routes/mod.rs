@@ -8,12 +8,11 @@ mod search;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
@@ -142,42 +141,23 @@ pub(crate) async fn blocking<T: Send + 'static>(
     match tokio::time::timeout(app.config.limits.timeout, task).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(Problem::internal("This request failed inside the server.")),
-        Err(_) => Err(Problem::busy()),
-    }
-}
-
-/// Takes a body of at most `limit` bytes that arrives in time.
-pub(crate) async fn body(
-    body: Body,
-    what: &str,
-    limit: usize,
-    timeout: Duration,
-) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(timeout, axum::body::to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => {
-            let too_large = std::iter::successors(
-                Some(&error as &(dyn std::error::Error + 'static)),
-                |error| error.source(),
-            )
-            .any(|error| error.to_string().contains("length limit exceeded"));
-            Err(if too_large {
-                Problem::too_large(what, format_args!("{} KiB", limit >> 10))
-            } else {
-                Problem::bad("The request's body did not arrive whole.")
-            })
-        }
-        Err(_) => Err(Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "The request's body took too long to arrive.",
-        )),
+        Err(_) => Err(Problem::slow()),
     }
 }
 
 /// A photo's number in a path; what is no number is no photo.
-pub(crate) fn photo_id(text: &str) -> Result<PhotoId, Problem> {
-    text.parse()
-        .map_err(|_| Problem::new(StatusCode::NOT_FOUND, "There is no photo of that number."))
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Number(pub(crate) PhotoId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Number {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = Path::<String>::from_request_parts(parts, state).await;
+        let number = text.ok().and_then(|Path(text)| text.parse().ok());
+        let none = || Problem::new(StatusCode::NOT_FOUND, "There is no photo of that number.");
+        number.map(Self).ok_or_else(none)
+    }
 }
 
 /// A folder to look under: an absolute path, which only narrows what is found.

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use image::ImageFormat;
 use sbir_data::{MAX_FILE_BYTES, Upright};
-use sbir_gallery::OpenedPhoto;
+use sbir_gallery::{OpenedPhoto, PhotoId};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
 
-use super::{blocking, photo_id, version};
+use super::{Number, blocking, version};
 use crate::app::App;
 use crate::page::has_etag;
 use crate::problem::Problem;
@@ -52,29 +53,80 @@ fn gone() -> Problem {
     Problem::new(StatusCode::GONE, "This photo is not there any more, or is no photo now.")
 }
 
-/// Opens a photo below its root, or says that it is gone without telling where it was.
-async fn open(app: &Arc<App>, id: &str) -> Result<OpenedPhoto, Problem> {
-    let id = photo_id(id)?;
-    let library = Arc::clone(&app.library);
-    let opened = blocking(app, move || library.open_photo(id).map_err(Problem::from)).await?;
-    if opened.size > MAX_FILE_BYTES { Err(gone()) } else { Ok(opened) }
+/// What of a photo is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Size {
+    Full,
+    Thumbnail,
 }
+
+/// A picture as it goes out.
+struct Picture {
+    kind: &'static str,
+    bytes: u64,
+    body: Body,
+}
+
+impl Picture {
+    fn jpeg(bytes: Vec<u8>) -> Self {
+        Self { kind: "image/jpeg", bytes: bytes.len() as u64, body: bytes.into() }
+    }
+}
+
+type VersionQuery = Result<Query<Version>, QueryRejection>;
 
 /// `GET /api/photos/{id}`
 pub(crate) async fn photo(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    Query(asked): Query<Version>,
+    Number(id): Number,
+    asked: VersionQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let opened = open(&app, &id).await?;
+    show(&app, id, asked, &headers, Size::Full).await
+}
+
+/// `GET /api/thumbnails/{id}`
+pub(crate) async fn thumbnail(
+    State(app): State<Arc<App>>,
+    Number(id): Number,
+    asked: VersionQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    show(&app, id, asked, &headers, Size::Thumbnail).await
+}
+
+/// Opens a photo below its root and answers with it, or says that it is gone without telling where it was.
+async fn show(
+    app: &Arc<App>,
+    id: PhotoId,
+    asked: VersionQuery,
+    headers: &HeaderMap,
+    size: Size,
+) -> Result<Response, Problem> {
+    let Query(asked) = asked.map_err(|error| Problem::bad(error.body_text()))?;
+    let library = Arc::clone(&app.library);
+    let opened = blocking(app, move || library.open_photo(id).map_err(Problem::from)).await?;
+    if opened.size > MAX_FILE_BYTES {
+        return Err(gone());
+    }
     let key = content_key(&opened);
     let caching = caching(&key, &asked);
-    if has_etag(&headers, &caching[1].1) {
+    if has_etag(headers, &caching[1].1) {
         return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
     }
-    let size = opened.size;
-    let (mut file, kind) = blocking(&app, move || {
+    let picture = match size {
+        Size::Full => full(app, opened).await?,
+        Size::Thumbnail => Picture::jpeg(make(app, opened, key).await?),
+    };
+    let mut response = (caching, [(CONTENT_TYPE, picture.kind)], picture.body).into_response();
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(picture.bytes));
+    Ok(response)
+}
+
+/// A photo as it is, or as JPEG if browsers should not get its format.
+async fn full(app: &Arc<App>, opened: OpenedPhoto) -> Result<Picture, Problem> {
+    let bytes = opened.size;
+    let (mut file, format) = blocking(app, move || {
         let mut file = opened.file;
         let mut start = Vec::with_capacity(32);
         (&mut file).take(32).read_to_end(&mut start).map_err(|_| gone())?;
@@ -83,51 +135,33 @@ pub(crate) async fn photo(
     })
     .await?;
     // What the bytes are decides, not the name. Browsers get only what they all know and treat as a mere picture.
-    let raw = match kind {
-        Some(ImageFormat::Jpeg) => Some("image/jpeg"),
-        Some(ImageFormat::Png) => Some("image/png"),
-        Some(ImageFormat::WebP) => Some("image/webp"),
-        Some(ImageFormat::Gif) => Some("image/gif"),
-        Some(_) => None,
+    let kind = match format {
+        Some(ImageFormat::Jpeg) => "image/jpeg",
+        Some(ImageFormat::Png) => "image/png",
+        Some(ImageFormat::WebP) => "image/webp",
+        Some(ImageFormat::Gif) => "image/gif",
+        Some(_) => {
+            let encode = move |_: &_| {
+                let bytes = read(&mut file)?;
+                let name = FilePath::new("photo");
+                let picture = Upright::decode(name, &bytes, None).map_err(|_| gone())?;
+                picture.shrunk(LARGEST).to_jpeg(90).map_err(|_| gone())
+            };
+            return Ok(Picture::jpeg(app.pictures.run(app.config.limits.timeout, encode).await?));
+        }
         None => return Err(gone()),
     };
-    if let Some(kind) = raw {
-        let mut response = (caching, [(CONTENT_TYPE, kind)], stream(file, size)).into_response();
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(size));
-        return Ok(response);
-    }
-    let timeout = app.config.limits.timeout;
-    let jpeg = app.pictures.run(timeout, move |_| {
-        let bytes = read(&mut file)?;
-        let picture = Upright::decode(FilePath::new("photo"), &bytes, None).map_err(|_| gone())?;
-        picture.shrunk(LARGEST).to_jpeg(90).map_err(|_| gone())
-    });
-    Ok((caching, [(CONTENT_TYPE, "image/jpeg")], jpeg.await?).into_response())
+    Ok(Picture { kind, bytes, body: stream(file, bytes) })
 }
 
-/// `GET /api/thumbnails/{id}`
-pub(crate) async fn thumbnail(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    Query(asked): Query<Version>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let opened = open(&app, &id).await?;
-    let key = content_key(&opened);
-    let caching = caching(&key, &asked);
-    if has_etag(&headers, &caching[1].1) {
-        return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
-    }
-    let jpeg = make(&app, opened, key).await?;
-    Ok((caching, [(CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
-}
-
+/// A photo's thumbnail: the one that is kept, or a new one.
 async fn make(app: &Arc<App>, opened: OpenedPhoto, key: String) -> Result<Vec<u8>, Problem> {
     if let Some(jpeg) = cached(app, &key).await? {
         return Ok(jpeg);
     }
     let turn = app.thumbnails.turn(&key);
-    let _turn = turn.lock().await;
+    let patience = app.config.limits.patience;
+    let _turn = tokio::time::timeout(patience, turn.lock()).await.map_err(|_| Problem::busy())?;
     if let Some(jpeg) = cached(app, &key).await? {
         return Ok(jpeg);
     }

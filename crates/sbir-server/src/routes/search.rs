@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use sbir_gallery::{Embedder, Hits, PhotoId, SearchOptions};
@@ -13,8 +12,10 @@ use sbir_sketch::{LineStyle, Sketch, format};
 use serde::{Deserialize, Serialize};
 
 use super::picture::{self, Kind};
-use super::{PhotoJson, body, folder, photo_id};
+use super::{Number, PhotoJson, folder};
 use crate::app::App;
+use crate::body::Held;
+use crate::config::Limits;
 use crate::gate::GivenUp;
 use crate::problem::{Problem, json};
 
@@ -107,13 +108,14 @@ fn answer(hits: &Hits, started: Instant) -> Response {
 pub(crate) async fn strokes(
     State(app): State<Arc<App>>,
     options: OptionsQuery,
-    request: Body,
+    request: Request,
 ) -> Result<Response, Problem> {
     let started = Instant::now();
     let options = Options::take(options)?;
     let search = options.search(&app)?;
-    let sketch = take_sketch(&app, request).await?;
+    let body = app.drawings.take(request).await?;
     let hits = run(&app, move |app, given_up| {
+        let sketch = read_sketch(body, &app.config.limits)?;
         let query = embed_sketch(&*app.embedder, &sketch, options.line)?;
         given_up.check()?;
         Ok(app.library.search(&query, &search)?)
@@ -125,19 +127,21 @@ pub(crate) async fn strokes(
 pub(crate) async fn image(
     State(app): State<Arc<App>>,
     options: OptionsQuery,
-    request: Body,
+    request: Request,
 ) -> Result<Response, Problem> {
     let started = Instant::now();
     let options = Options::take(options)?;
     let search = options.search(&app)?;
     let limits = &app.config.limits;
-    let bytes = body(request, "A picture", limits.picture_bytes, limits.timeout).await?;
+    let body = app.uploads.take(request).await?;
     let most_pixels = limits.picture_pixels;
     let side = app.embedder.image_size();
     let kind = options.kind.unwrap_or_default();
-    let decode = move |_: &GivenUp| picture::decode(&bytes, most_pixels, side, kind);
-    let (picture, kind) = app.pictures.run(limits.timeout, decode).await?;
+    let decode = move |_: &GivenUp| picture::decode(body.bytes(), most_pixels, side, kind);
+    let ((picture, kind), place) = app.pictures.run_and_stay(limits.timeout, decode).await?;
     let hits = run(&app, move |app, given_up| {
+        // Until here: decoded pictures are large, and only as many exist as there are places.
+        let _place = place;
         let query = match kind {
             Kind::Photo => app.embedder.embed_photos(&[picture]),
             _ => app.embedder.embed_drawing(&picture),
@@ -151,11 +155,10 @@ pub(crate) async fn image(
 /// `GET /api/photos/{id}/similar`
 pub(crate) async fn similar(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Number(id): Number,
     options: OptionsQuery,
 ) -> Result<Response, Problem> {
     let started = Instant::now();
-    let id = photo_id(&id)?;
     let search = Options::take(options)?.search(&app)?;
     let hits = run(&app, move |app, _| {
         let query = app.library.embedding(id)?;
@@ -167,15 +170,15 @@ pub(crate) async fn similar(
 /// `POST /api/photos/{id}/rank`
 pub(crate) async fn rank(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Number(id): Number,
     options: OptionsQuery,
-    request: Body,
+    request: Request,
 ) -> Result<Response, Problem> {
-    let id = photo_id(&id)?;
     let options = Options::take(options)?;
     let shown = options.search(&app)?.k;
-    let sketch = take_sketch(&app, request).await?;
+    let body = app.drawings.take(request).await?;
     let ranked = run(&app, move |app, given_up| {
+        let sketch = read_sketch(body, &app.config.limits)?;
         let photo = app.library.embedding(id)?;
         let query = embed_sketch(&*app.embedder, &sketch, options.line)?;
         given_up.check()?;
@@ -213,11 +216,10 @@ async fn run<T: Send + 'static>(
     app.searches.run(app.config.limits.timeout, move |given_up| work(&shared, given_up)).await
 }
 
-async fn take_sketch(app: &App, request: Body) -> Result<Sketch, Problem> {
-    let limits = &app.config.limits;
-    let bytes = body(request, "A drawing", limits.strokes_bytes, limits.timeout).await?;
-    let sketch = format::json::parse(&bytes)
+fn read_sketch(body: Held, limits: &Limits) -> Result<Sketch, Problem> {
+    let sketch = format::json::parse(body.bytes())
         .map_err(|problem| Problem::unprocessable(format!("The drawing: {problem}")))?;
+    drop(body);
     if sketch.strokes.len() > limits.strokes {
         return Err(Problem::too_large("Strokes", limits.strokes));
     }

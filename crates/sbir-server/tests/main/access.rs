@@ -27,9 +27,46 @@ fn other_names_are_refused() {
 
 #[test]
 fn listed_names_are_known() {
-    let site = Site::with(1, |config| config.hosts = vec!["photos.home".into()]);
-    assert_eq!(site.send("GET", "/api/health", &[("Host", "photos.home")], b"").status, 200);
-    assert_eq!(site.send("GET", "/api/health", &[("Host", "photos.house")], b"").status, 421);
+    let site = Site::start(1, |_| {}, |config| config.hosts = vec!["photos.home".into()]);
+    // Such a name may lead here from elsewhere, through a proxy on this machine: it needs a token as any other way.
+    let token = site.url.split("?token=").nth(1).expect("no token in the address").to_owned();
+    let bearer = format!("Bearer {token}");
+    for (host, status) in [("photos.home", 200), (&*site.host(), 200), ("photos.house", 421)] {
+        let headers = [("Host", host), ("Authorization", &bearer)];
+        assert_eq!(site.send("GET", "/api/health", &headers, b"").status, status, "{host}");
+    }
+    for host in ["photos.home", &site.host()] {
+        assert_eq!(site.send("GET", "/api/health", &[("Host", host)], b"").status, 401, "{host}");
+    }
+    // The page's own origin is that of the proxy.
+    let cookie = site.send("GET", &format!("/?token={token}"), &[("Host", "photos.home")], b"");
+    let cookie = cookie.header("set-cookie").split(';').next().unwrap().to_owned();
+    let origin = |origin| {
+        let headers = [("Host", "photos.home"), ("Cookie", &*cookie), ("Origin", origin)];
+        site.send("POST", "/api/search", &headers, &drawing(1)).status
+    };
+    assert_eq!(origin("https://photos.home"), 200);
+    assert_eq!(origin("https://photos.house"), 403);
+}
+
+#[test]
+fn a_proxy_that_names_us_as_we_do_is_no_way_around_the_token() {
+    let site = Site::new();
+    let forwarded =
+        [("X-Forwarded-For", "203.0.113.9"), ("Forwarded", "for=203.0.113.9"), ("Via", "1.1 a")];
+    for header in forwarded {
+        for path in ["/", "/api/gallery", "/api/photos/1"] {
+            let reply = site.send("GET", path, &[header], b"");
+            assert_eq!(reply.status, 421, "{header:?} {path}");
+            assert!(reply.json()["error"].as_str().unwrap().contains("--host"));
+        }
+    }
+    let site = Site::with_token();
+    let bearer = ("Authorization", "Bearer a-token-of-mine-1");
+    for header in forwarded {
+        assert_eq!(site.send("GET", "/api/gallery", &[header], b"").status, 401);
+        assert_eq!(site.send("GET", "/api/gallery", &[header, bearer], b"").status, 200);
+    }
 }
 
 #[test]
@@ -117,7 +154,7 @@ fn beyond_loopback_everything_needs_the_token() {
 
 #[test]
 fn a_token_can_be_chosen() {
-    let site = Site::start(1, |_| {}, |config| config.token = Some("a-token-of-mine-1".into()));
+    let site = Site::with_token();
     assert_eq!(site.get("/api/health").status, 401);
     let bearer = [("Authorization", "Bearer a-token-of-mine-1")];
     assert_eq!(site.send("GET", "/api/health", &bearer, b"").status, 200);

@@ -47,17 +47,30 @@ fn indexing_is_followed() {
     site.embedder.photo_ms.store(25, Ordering::SeqCst);
     let mut events = Events::of(&site);
     let mut done = Vec::new();
+    let mut watched = false;
     let last = loop {
         let state = events.next();
         if state["phase"] == "idle" {
             break state;
         }
+        // What is going on is told while it goes on.
+        if state["phase"] == "indexing" {
+            assert_eq!(state["roots"][0]["path"], site.photos.to_str().unwrap());
+            watched |= state["watching"] == true;
+        }
         done.push(state["done"].as_u64().unwrap());
     };
     assert!(done.is_sorted(), "{done:?}");
+    assert!(watched, "the watch was told of only after the run");
     assert_eq!(last["photos"], 60);
     assert_eq!(last["roots"][0]["path"], site.photos.to_str().unwrap());
     assert_eq!(last["encoder"], "cheap");
+}
+
+#[test]
+fn an_empty_folder_is_a_folder() {
+    let site = Site::with(0, |_| {});
+    assert_eq!(site.state()["roots"][0]["path"], site.photos.to_str().unwrap());
 }
 
 #[test]

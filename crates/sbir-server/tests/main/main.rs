@@ -13,4 +13,6 @@ mod openapi;
 mod overload;
 mod photos;
 mod search;
+mod statuses;
+mod stuck;
 mod support;

@@ -1,11 +1,40 @@
 //! The OpenAPI document against the router, and answers against the document.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use sbir_server::ROUTES;
 use serde_json::{Map, Value};
 
 use crate::support::{Site, bar, drawing};
+
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../src/routes/openapi.json")).unwrap());
+
+/// The responses that the document has for a request; none where it has no such route.
+pub fn responses(method: &str, path: &str) -> Option<&'static Map<String, Value>> {
+    let path = path.split('?').next().unwrap();
+    let fits = |template: &str| {
+        let (parts, wanted) = (path.split('/'), template.split('/'));
+        parts.clone().count() == wanted.clone().count()
+            && parts.zip(wanted).all(|(part, wanted)| wanted == "{id}" || wanted == part)
+    };
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    let exact = paths.get(path).or_else(|| {
+        paths.iter().find_map(|(template, methods)| fits(template).then_some(methods))
+    })?;
+    exact[method.to_lowercase()]["responses"].as_object()
+}
+
+#[track_caller]
+pub fn assert_described(method: &str, path: &str, status: u16) {
+    if let Some(responses) = responses(method, path) {
+        assert!(
+            responses.contains_key(&status.to_string()),
+            "{method} {path}: {status} is not described"
+        );
+    }
+}
 
 fn document(site: &Site) -> Value {
     site.get("/api/openapi.json").ok().json()
@@ -114,7 +143,7 @@ fn a_wrong_answer_does_not_fit() {
     }
 }
 
-fn resolve<'a>(value: &'a Value, document: &'a Value) -> &'a Value {
+pub fn resolve<'a>(value: &'a Value, document: &'a Value) -> &'a Value {
     match value.get("$ref").and_then(Value::as_str) {
         Some(reference) => document.pointer(&reference[1..]).unwrap(),
         None => value,
@@ -122,7 +151,7 @@ fn resolve<'a>(value: &'a Value, document: &'a Value) -> &'a Value {
 }
 
 /// The part of JSON schema that the document uses.
-fn fits(value: &Value, schema: &Value, document: &Value, place: &str) {
+pub fn fits(value: &Value, schema: &Value, document: &Value, place: &str) {
     let schema = resolve(schema, document);
     if let Some(constant) = schema.get("const") {
         assert_eq!(value, constant, "{place}");

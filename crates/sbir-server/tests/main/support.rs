@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sbir_gallery::{Gallery, Upright};
-use sbir_server::{Config, serve};
+use sbir_server::{Config, Library, serve};
 use serde_json::Value;
 
 use crate::cheap::Cheap;
@@ -78,11 +78,26 @@ impl Site {
         site
     }
 
+    /// One that asks for a token.
+    pub fn with_token() -> Self {
+        Self::start(1, |_| {}, |config| config.token = Some("a-token-of-mine-1".into()))
+    }
+
     /// `prepare` sees the folder before the server does.
     pub fn start(
         count: u32,
         prepare: impl FnOnce(&Path),
         configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::over(count, prepare, configure, |gallery| Arc::new(gallery))
+    }
+
+    /// `library` makes of the gallery what the server sees.
+    pub fn over(
+        count: u32,
+        prepare: impl FnOnce(&Path),
+        configure: impl FnOnce(&mut Config),
+        library: impl FnOnce(Gallery) -> Arc<dyn Library>,
     ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let photos = fs_err::canonicalize(home.path()).unwrap().join("photos");
@@ -101,6 +116,7 @@ impl Site {
         let embedder = Arc::new(Cheap::default());
         configure(&mut config);
         let gallery = Gallery::open_or_create(&home.path().join("gallery.sbir")).unwrap();
+        let library = library(gallery);
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, ready) = channel();
         let thread = std::thread::spawn({
@@ -110,7 +126,7 @@ impl Site {
                     sender.send((server.address(), server.url())).unwrap();
                 };
                 let stop = || stop.load(Ordering::Relaxed);
-                serve(config, Arc::new(gallery), embedder, told, stop).unwrap();
+                serve(config, library, embedder, told, stop).unwrap();
             }
         });
         let (address, url) = ready.recv_timeout(Duration::from_secs(20)).unwrap();
@@ -140,10 +156,13 @@ impl Site {
         self.send("POST", path, &[], body)
     }
 
+    /// Every answer must be one that the OpenAPI document tells of.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let mut stream = self.connect();
         self.write(&mut stream, method, path, headers, body);
-        read_reply(&mut stream)
+        let reply = read_reply(&mut stream);
+        crate::openapi::assert_described(method, path, reply.status);
+        reply
     }
 
     pub fn write(

@@ -28,7 +28,8 @@ export class Connection extends EventTarget {
     // A sleeping laptop or a tab brought back should not wait out the pause.
     for (const [target, name] of /** @type {const} */ ([[window, "online"], [document, "visibilitychange"]])) {
       target.addEventListener(name, () => {
-        if (this.lost && !document.hidden) this.retry();
+        if (document.hidden) this.#rest();
+        else if (!this.#source) this.retry();
       });
     }
     this.#open();
@@ -55,6 +56,9 @@ export class Connection extends EventTarget {
       if (back) this.dispatchEvent(new Event("back"));
     });
     source.addEventListener("alive", () => this.#listenForSilence());
+    source.addEventListener("again", () => {
+      if (this.#source === source) this.#open();
+    });
     source.addEventListener("error", () => {
       // EventSource gives up for good on an answer like 503: reconnecting is done here instead.
       if (this.#source === source) this.#drop();
@@ -72,6 +76,14 @@ export class Connection extends EventTarget {
       this.lost = true;
       this.dispatchEvent(new Event("lost"));
     }
+  }
+
+  /** Browsers have six connections for a server: a page that nobody sees leaves its one to the others. */
+  #rest() {
+    this.#source?.close();
+    this.#source = null;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#silence);
   }
 
   #listenForSilence() {

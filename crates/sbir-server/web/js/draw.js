@@ -228,6 +228,7 @@ export class DrawView {
       const { photos } = await sample(SAMPLE);
       if (this.#idle && this.#shown) {
         this.grid.show(photos);
+        byId("found-title").textContent = "Some of your photos";
         this.#blank();
       }
     } catch (error) {

@@ -40,7 +40,11 @@ export class PracticeView {
     if (this.#stage === "look") this.#stage = "start";
     if (this.#stage === "draw") this.#draw();
     else if (this.#stage === "start") this.#start();
-    else this.#lock(true);
+    else {
+      // The rank still stands; what lay on the paper was another view's.
+      this.#cover(null);
+      this.#lock(true);
+    }
     this.#tools();
   }
 
@@ -136,7 +140,7 @@ export class PracticeView {
     const list = el("ul", { class: "grid", "aria-label": "The photos that your drawing found" });
     const grid = new Grid(list, (index) => this.viewer.open(grid.items, index, (id) => grid.focus(id)));
     this.#body(
-      el("p", { class: "rank" }, el("b", {}, `${count(answer.rank)}${answer.exact ? "" : "+"}`), `${verdict(answer.rank)} of ${plural(answer.of, "photo")}`),
+      el("p", { class: "rank" }, el("b", {}, `${count(answer.rank)}${answer.exact ? "" : "+"}`), `${verdict(answer.rank)}of ${plural(answer.of, "photo")}`),
       el("div", { class: "beside" }, el("figure", {}, drawn), el("figure", {}, image)),
       this.#row(this.#button("Next photo", () => this.#look(), true), this.#button("Draw on", () => this.#draw())),
     );
@@ -217,7 +221,7 @@ export class PracticeView {
 
 /** @param {number} rank */
 function verdict(rank) {
-  if (rank === 1) return "found first,";
-  if (rank <= 10) return "among the first ten";
-  return "its place";
+  if (rank === 1) return "found first ";
+  if (rank <= 10) return "among the first ten ";
+  return "";
 }

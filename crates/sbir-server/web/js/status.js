@@ -69,7 +69,7 @@ function panel(state) {
     if (state.seconds_left !== null) row("Left", duration(state.seconds_left));
   }
   row("Encoder", state.encoder);
-  row("Changes", state.watching ? "taken up as they happen" : "taken up at the next start");
+  row("Changes", state.watching ? "taken up as they happen" : "looked for every minute");
   nodes.push(list);
   if (state.roots.length > 0) {
     const folders = state.roots.map(({ path, problem }) => el("li", {}, problem ? `${path}: ${problem}` : path));

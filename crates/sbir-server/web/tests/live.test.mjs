@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { data, draw, indexed, launch, line, missing, openPage, photoFolder, remove, results, startServer } from "./support.mjs";
+import { data, draw, indexed, launch, line, missing, openPage, pause, photoFolder, remove, results, startServer } from "./support.mjs";
 
 describe("the page and its server", { skip: missing(), timeout: 600_000 }, () => {
   let browser;
@@ -85,12 +85,70 @@ describe("the page and its server", { skip: missing(), timeout: 600_000 }, () =>
     }
   });
 
+  test("a stream that the server ends is asked for again, and nobody notices", async () => {
+    const folder = photoFolder(5);
+    const server = await startServer(folder, { env: { SBIR_TEST_STREAM_MS: "400" } });
+    await indexed(server.url, 5);
+    const { page, check, close } = await openPage(browser, server.url);
+    try {
+      const streams = [];
+      page.on("request", (request) => { if (request.url().endsWith("/api/events")) streams.push(request); });
+      await page.evaluate(() => {
+        window.notices = 0;
+        new MutationObserver(() => { window.notices += 1; }).observe(document.querySelector("#notice"), { attributes: true });
+      });
+      while (streams.length < 3) await pause(50);
+      copyFileSync(join(data, "photos1000/n07768694_pomegranate.jpg"), join(folder.photos, "pomegranate.jpg"));
+      await page.waitForFunction(() => document.querySelector("#status-text").textContent === "6 photos", null, { timeout: 60_000 });
+      assert.equal(await page.evaluate(() => window.notices), 0);
+      check();
+    } finally {
+      await close();
+      await server.stop();
+      remove(folder.home);
+    }
+  });
+
+  test("a page that nobody sees holds no stream", async () => {
+    const folder = photoFolder(5);
+    const server = await startServer(folder);
+    await indexed(server.url, 5);
+    const { page, check, close } = await openPage(browser, server.url);
+    const streams = async (wanted) => {
+      for (const began = Date.now(); ; await pause(50)) {
+        const text = await (await fetch(`${server.url}/api/metrics`)).text();
+        if (text.includes(`\nsbir_event_streams ${wanted}\n`)) return;
+        assert.ok(Date.now() - began < 10_000, `not ${wanted} streams`);
+      }
+    };
+    const see = (hidden) => page.evaluate((hidden) => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, hidden);
+    try {
+      await page.waitForFunction(() => document.querySelector("#status-text").textContent === "5 photos");
+      await streams(1);
+      await see(true);
+      await streams(0);
+      assert.ok(!(await page.isVisible("#notice")));
+      await see(false);
+      await streams(1);
+      assert.ok(!(await page.isVisible("#notice")));
+      check();
+    } finally {
+      await close();
+      await server.stop();
+      remove(folder.home);
+    }
+  });
+
   test("an empty folder says so", async () => {
     const folder = photoFolder(0);
     const server = await startServer(folder);
     const { page, check, close } = await openPage(browser, server.url);
     try {
       await page.getByText("No photos yet").waitFor();
+      await page.getByText(`There is no photo in ${folder.photos}`).waitFor();
       check();
     } finally {
       await close();

@@ -318,6 +318,13 @@ describe("the page", { skip: missing(), timeout: 600_000 }, () => {
     await page.goto(`${server.url}/#draw`);
     await page.waitForSelector("#results li");
     assert.equal(await page.locator("#found .problem:visible").count(), 0);
+    // A picture that is searched with stays in its own view.
+    await page.locator("#results .tile").first().click();
+    await page.click("#viewer-like");
+    await results(page);
+    await page.click("[data-view=practice]");
+    assert.ok(!(await page.isVisible("#paper-image")), "another view's picture lies on the paper");
+    assert.equal(Number((await page.textContent(".rank b")).replaceAll(/\D/g, "")), rank);
   });
 
   onPage("the theme is kept", { colorScheme: "light" }, async (page) => {
@@ -343,6 +350,65 @@ describe("the page", { skip: missing(), timeout: 600_000 }, () => {
     await draw(page, line([20, 30], [80, 60]));
     assert.equal((await results(page)).length, 30);
     assert.ok(refused >= 2);
+  });
+
+  for (const width of [320, 390, 820, 1280]) {
+    onPage(`nothing leaves a page ${width} wide`, { viewport: { width, height: 760 } }, async (page) => {
+      /** Everything of the page that can be seen lies between its margins. */
+      const inside = async (selector, margin) => {
+        const box = await page.locator(selector).boundingBox();
+        const place = `${selector} from ${box.x} to ${box.x + box.width}`;
+        assert.ok(box.x >= margin && box.x + box.width <= width - margin, place);
+      };
+      await draw(page, line([20, 30], [80, 60]));
+      await results(page);
+      for (const name of ["status", "filter", "export"]) {
+        await page.click(`#${name}-button`);
+        await inside(`#${name}-panel`, 12);
+        await page.keyboard.press("Escape");
+      }
+      for (const selector of ["#canvas", "#tools", "#results", "#theme"]) await inside(selector, 4);
+      const scrolls = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok((await scrolls()) <= 0, "draw");
+      await page.locator("#results .tile").first().click();
+      for (const selector of ["#viewer-like", "#viewer-copy", "#viewer-open", "#viewer-close"]) await inside(selector, 4);
+      await page.keyboard.press("Escape");
+      for (const view of ["browse", "practice"]) {
+        await page.click(`[data-view=${view}]`);
+        await page.waitForTimeout(150);
+        assert.ok((await scrolls()) <= 0, view);
+      }
+    });
+  }
+
+  onPage("what is found is said", {}, async (page) => {
+    await draw(page, line([20, 30], [80, 60]));
+    const [first] = await results(page);
+    await page.waitForFunction(
+      (name) => document.querySelector("#live").textContent.includes(`Closest: ${name}, similarity 0.`), first,
+    );
+    const spoken = await page.locator("#results .tile").first().evaluate((tile) => tile.textContent);
+    assert.match(spoken, /^1\. .*, similarity 0\.\d\d$/);
+    await page.locator("#results .tile").first().click();
+    await page.keyboard.press("ArrowRight");
+    await page.waitForFunction(() => /, 2 of 30 · similarity/.test(document.querySelector("#live").textContent));
+  });
+
+  onPage("a finger draws, and the page does not scroll", { hasTouch: true, viewport: { width: 390, height: 700 } }, async (page) => {
+    const client = await page.context().newCDPSession(page);
+    const box = await page.locator("#canvas").boundingBox();
+    const touch = (type, x, y) =>
+      client.send("Input.dispatchTouchEvent", {
+        type, touchPoints: type === "touchEnd" ? [] : [{ x: box.x + x, y: box.y + y, radiusX: 8, radiusY: 8 }],
+      });
+    await touch("touchStart", 60, 260);
+    for (let i = 1; i <= 20; i++) await touch("touchMove", 60 + i * 8, 260 - i * 9);
+    await touch("touchEnd");
+    await results(page);
+    assert.equal(await page.evaluate(() => scrollY), 0);
+    const drawn = await strokes(page);
+    assert.equal(drawn.length, 1);
+    assert.ok(drawn[0].length > 10, `${drawn[0].length} points`);
   });
 
   for (const colorScheme of ["light", "dark"]) {

@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::sketch::{MAX_CANVAS, Sketch};
-use plane::Plane;
+pub(crate) use plane::{Plane, lightness};
+pub(crate) use trace::{simplified, smoothed};
 
 /// How much of a photo is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

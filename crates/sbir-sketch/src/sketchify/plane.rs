@@ -5,18 +5,18 @@ const WIDE: f32 = 2.2;
 
 /// A plane of values, row by row.
 #[derive(Clone, Debug)]
-pub(super) struct Plane {
-    pub(super) width: usize,
-    pub(super) height: usize,
-    pub(super) values: Vec<f32>,
+pub(crate) struct Plane {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) values: Vec<f32>,
 }
 
 impl Plane {
-    pub(super) fn new(width: usize, height: usize) -> Self {
+    pub(crate) fn new(width: usize, height: usize) -> Self {
         Self { width, height, values: vec![0.0; width * height] }
     }
 
-    pub(super) fn at(&self, x: usize, y: usize) -> f32 {
+    pub(crate) fn at(&self, x: usize, y: usize) -> f32 {
         self.values[y * self.width + x]
     }
 
@@ -33,7 +33,7 @@ impl Plane {
     }
 
     /// A plane of the same size made of both planes' values.
-    pub(super) fn zip(&self, other: &Self, make: impl Fn(f32, f32) -> f32) -> Self {
+    pub(crate) fn zip(&self, other: &Self, make: impl Fn(f32, f32) -> f32) -> Self {
         let values = self.values.iter().zip(&other.values).map(|(&a, &b)| make(a, b)).collect();
         Self { width: self.width, height: self.height, values }
     }
@@ -89,7 +89,7 @@ impl Plane {
     }
 
     /// Gaussian blur; of more than [`WIDE`] pixels three boxes, which is near enough and takes no longer for a wider one.
-    pub(super) fn gaussian(&self, sigma: f32) -> Self {
+    pub(crate) fn gaussian(&self, sigma: f32) -> Self {
         if sigma > WIDE {
             // Three boxes of side n have the variance (n² − 1) / 4.
             let radius = (((4.0 * sigma * sigma + 1.0).sqrt() - 1.0) / 2.0).round() as usize;
@@ -180,6 +180,16 @@ pub(super) fn lab(pixels: &[u8], from: [usize; 2], to: [usize; 2]) -> [Plane; 3]
         }
     }
     planes
+}
+
+/// The lightness of RGB pixels, L* divided by 100, resized.
+///
+/// # Shapes
+/// - `pixels`: `[from[1], from[0], 3]`
+/// - output: a plane of `to[0]` × `to[1]`
+pub(crate) fn lightness(pixels: &[u8], from: [usize; 2], to: [usize; 2]) -> Plane {
+    let [lightness, ..] = lab(pixels, from, to);
+    lightness
 }
 
 /// sRGB of 0 to 1 to L*a*b*, divided by 100 (IEC 61966-2-1 and CIE 15).

@@ -181,7 +181,7 @@ fn closed(mut points: Vec<[f32; 2]>) -> Vec<[f32; 2]> {
 }
 
 /// Each inner point becomes a mean of itself and its neighbours, `rounds` times over five points.
-fn smoothed(mut points: Vec<[f32; 2]>, rounds: usize) -> Vec<[f32; 2]> {
+pub(crate) fn smoothed(mut points: Vec<[f32; 2]>, rounds: usize) -> Vec<[f32; 2]> {
     for _ in 0..rounds {
         let last = points.len() - 1;
         points = (0..=last)
@@ -198,7 +198,7 @@ fn smoothed(mut points: Vec<[f32; 2]>, rounds: usize) -> Vec<[f32; 2]> {
 }
 
 /// Leaves points out as long as the line stays within `tolerance` of them (Douglas and Peucker).
-fn simplified(points: &[[f32; 2]], tolerance: f32) -> Vec<[f32; 2]> {
+pub(crate) fn simplified(points: &[[f32; 2]], tolerance: f32) -> Vec<[f32; 2]> {
     if points.len() < 3 {
         return points.to_vec();
     }

@@ -6,11 +6,13 @@ mod inputs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn_tensor::{Device, Tensor};
+use burn_tensor::Device;
 use inputs::{Kind, images};
 use sbir_encoder::weights::{Scheme, StateDict, names};
-use sbir_encoder::{Encoder, NORM_EPSILON, Parameters, to_host};
-use sbir_train::{Adam, AdamConfig, HostBatch, LossOptions, StepOptions, loss_and_gradients};
+use sbir_encoder::{Encoder, Parameters, Simd};
+use sbir_train::{
+    Adam, AdamConfig, Gradients, HostBatch, LossOptions, StepOptions, loss_and_gradients,
+};
 use serde_json::Value;
 
 fn encoder_golden(name: &str) -> PathBuf {
@@ -29,8 +31,14 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-fn narrow(device: &Device) -> Encoder {
-    Encoder::load(&encoder_golden("narrow.pth"), device).unwrap().encoder
+fn narrow() -> Encoder {
+    Encoder::load(&encoder_golden("narrow.pth"), &Device::flex()).unwrap().encoder
+}
+
+/// The encoder as every path of the kernels that this processor has computes it, and as Burn does.
+fn every_path(encoder: &Encoder) -> impl Iterator<Item = (String, Encoder)> {
+    let paths = Simd::available().map(|simd| (simd.to_string(), encoder.clone().with_simd(simd)));
+    paths.chain([("burn".to_owned(), encoder.clone().without_kernels())])
 }
 
 fn batch(first: u64, pairs: usize, side: usize) -> HostBatch {
@@ -42,13 +50,13 @@ fn batch(first: u64, pairs: usize, side: usize) -> HostBatch {
     }
 }
 
-fn options(norm_epsilon: f64, micro_batch: usize) -> StepOptions {
+fn options(micro_batch: usize) -> StepOptions {
     StepOptions {
         loss: LossOptions::default(),
         micro_batch,
+        memory: u64::MAX,
         stochastic_depth: 0.0,
         seed: 42,
-        norm_epsilon,
     }
 }
 
@@ -73,18 +81,27 @@ fn relative(found: &[f32], expected: &[f32]) -> f64 {
     (difference / size).sqrt()
 }
 
-/// The largest relative difference of a parameter's gradient, and the loss.
-fn gradient_difference(device: &Device, options: &StepOptions) -> (f64, f64, String) {
-    let encoder = narrow(device);
+/// Loss and gradients of a batch, by themselves.
+fn step(
+    encoder: &Encoder,
+    batch: &HostBatch,
+    step: u64,
+    options: &StepOptions,
+) -> (f32, Gradients) {
+    let mut gradients = Gradients::zeros(encoder.parameters());
+    let loss = loss_and_gradients(encoder, batch, step, options, &mut gradients);
+    (loss, gradients)
+}
+
+/// The loss, and the largest relative difference of a parameter's gradient from PyTorch's.
+fn gradient_difference(encoder: &Encoder, options: &StepOptions) -> (f64, f64, String) {
     let parameters = encoder.parameters();
-    let batch = batch(0, 6, 128);
-    let (loss, gradients) = loss_and_gradients(&encoder, &batch, 0, options);
+    let (loss, gradients) = step(encoder, &batch(0, 6, 128), 0, options);
     let expected = reference(&encoder_golden("gradients.safetensors"), parameters, "");
     let (worst, name) = parameters
         .iter()
-        .zip(&gradients)
-        .map(|(parameter, gradient)| {
-            let found = to_host(gradient);
+        .zip(gradients.to_host())
+        .map(|(parameter, found)| {
             assert!(found.iter().any(|value| *value != 0.0), "{} has a gradient", parameter.name);
             (relative(&found, &expected[&parameter.name]), parameter.name.clone())
         })
@@ -97,47 +114,42 @@ fn gradient_difference(device: &Device, options: &StepOptions) -> (f64, f64, Str
 fn loss_and_every_gradient_match_pytorch() {
     let expected = json(&encoder_golden("expected.json"));
     let expected_loss = expected["loss"].as_f64().unwrap();
-    for micro_batch in [60, 6, 4, 1] {
-        let options = options(NORM_EPSILON, micro_batch);
-        let (loss, worst, name) = gradient_difference(&Device::flex(), &options);
-        assert!((loss / expected_loss - 1.0).abs() <= 1e-4, "{micro_batch}: {loss}");
-        assert!(worst <= 1e-3, "micro-batch {micro_batch}: {name} is off by {worst}");
+    for (path, encoder) in every_path(&narrow()) {
+        for micro_batch in [60, 6, 4, 1] {
+            let (loss, worst, name) = gradient_difference(&encoder, &options(micro_batch));
+            assert!((loss / expected_loss - 1.0).abs() <= 1e-4, "{path}, {micro_batch}: {loss}");
+            assert!(worst <= 1e-3, "{path}, micro-batch {micro_batch}: {name} is off by {worst}");
+        }
     }
 }
 
 #[test]
 fn the_gradient_comparison_notices_burns_norm_epsilon() {
-    let (_, worst, _) = gradient_difference(&Device::flex(), &options(1e-5, 60));
-    assert!(worst > 1e-2, "{worst}");
+    for (path, encoder) in every_path(&narrow().with_norm_epsilon(1e-5)) {
+        let (_, worst, _) = gradient_difference(&encoder, &options(60));
+        assert!(worst > 1e-2, "{path}: {worst}");
+    }
 }
 
 /// Losses of ten steps, and the relative difference of the whole update from PyTorch's.
-fn ten_steps(adam_epsilon: f64, norm_epsilon: f64) -> (Vec<f64>, f64) {
-    let device = Device::flex();
-    let encoder = narrow(&device);
+fn ten_steps(start: &Encoder, adam_epsilon: f64) -> (Vec<f64>, f64) {
     let config = AdamConfig { epsilon: adam_epsilon, ..AdamConfig::default() };
-    let mut parameters = encoder.parameters().clone();
-    let mut adam = Adam::new(config, &parameters);
-    let options = options(norm_epsilon, 60);
+    let mut encoder = start.clone();
+    let mut adam = Adam::new(config, encoder.parameters());
+    let mut gradients = Gradients::zeros(encoder.parameters());
     let mut losses = Vec::new();
     for step in 0..10 {
         let batch = batch(100 + 8 * step, 8, 64);
-        let (loss, gradients) = loss_and_gradients(
-            &encoder.with_parameters(parameters.clone()),
-            &batch,
-            step,
-            &options,
-        );
-        parameters = adam.step(&parameters, gradients);
+        let loss = loss_and_gradients(&encoder, &batch, step, &options(60), &mut gradients);
+        encoder.update(|parameters| adam.step(parameters, &mut gradients, 1.0));
         losses.push(f64::from(loss));
     }
-    let end = reference(&train_golden("ten_steps.safetensors"), &parameters, "");
+    let end = reference(&train_golden("ten_steps.safetensors"), encoder.parameters(), "");
     let (mut found, mut expected) = (Vec::new(), Vec::new());
-    for (before, after) in encoder.parameters().iter().zip(&parameters) {
-        let start = to_host(&before.value);
-        let moved = to_host(&after.value);
-        found.extend(moved.iter().zip(&start).map(|(a, b)| a - b));
-        expected.extend(end[&after.name].iter().zip(&start).map(|(a, b)| a - b));
+    for (before, after) in start.parameters().iter().zip(encoder.parameters()) {
+        let (from, to) = (before.value.to_host(), after.value.to_host());
+        found.extend(to.iter().zip(from.iter()).map(|(a, b)| a - b));
+        expected.extend(end[&after.name].iter().zip(from.iter()).map(|(a, b)| a - b));
     }
     (losses, relative(&found, &expected))
 }
@@ -150,33 +162,34 @@ fn largest_relative(found: &[f64], expected: &[f64]) -> f64 {
 fn ten_adam_steps_match_pytorch_and_other_epsilons_do_not() {
     let golden = json(&train_golden("ten_steps.json"));
     let expected = numbers(&golden["losses"]);
-    let (losses, update) = ten_steps(1e-8, NORM_EPSILON);
-    assert!(largest_relative(&losses, &expected) <= 1e-3, "{losses:?}");
-    assert!(update <= 1e-3, "{update}");
-    let (_, update) = ten_steps(1e-5, NORM_EPSILON);
-    assert!(update > 1e-2, "Adam with Burn's epsilon passes: {update}");
-    let (losses, update) = ten_steps(1e-8, 1e-5);
-    assert!(largest_relative(&losses, &expected) > 1e-2, "LayerNorm with Burn's epsilon passes");
-    assert!(update > 1e-2, "{update}");
+    for (path, encoder) in every_path(&narrow()) {
+        let (losses, update) = ten_steps(&encoder, 1e-8);
+        assert!(largest_relative(&losses, &expected) <= 1e-3, "{path}: {losses:?}");
+        assert!(update <= 1e-3, "{path}: {update}");
+        let (_, update) = ten_steps(&encoder, 1e-5);
+        assert!(update > 1e-2, "{path}: Adam with Burn's epsilon passes: {update}");
+        let (losses, update) = ten_steps(&encoder.with_norm_epsilon(1e-5), 1e-8);
+        let off = largest_relative(&losses, &expected);
+        assert!(off > 1e-2, "{path}: LayerNorm with Burn's epsilon passes");
+        assert!(update > 1e-2, "{path}: {update}");
+    }
 }
 
 #[test]
 fn adam_alone_matches_pytorch_down_to_tiny_gradients() {
     let golden = json(&train_golden("adam.json"));
-    let device = Device::flex();
     let floats = |value: &Value| -> Vec<f32> {
         numbers(value).into_iter().map(|number| number as f32).collect()
     };
     let start = vec![("p".to_owned(), vec![6], floats(&golden["start"]))];
     let config =
         AdamConfig { learning_rate: golden["lr"].as_f64().unwrap(), ..AdamConfig::default() };
-    let mut parameters = Parameters::from_values(start, &device);
+    let mut parameters = Parameters::from_values(start, &Device::flex());
     let mut adam = Adam::new(config, &parameters);
     let steps = golden["gradients"].as_array().unwrap().iter();
     for (gradient, expected) in steps.zip(golden["values"].as_array().unwrap()) {
-        let gradient = Tensor::from_floats(floats(gradient).as_slice(), &device);
-        parameters = adam.step(&parameters, vec![gradient]);
-        let found = to_host(&parameters.iter().next().unwrap().value);
+        adam.step(&mut parameters, &mut Gradients::Host(vec![floats(gradient)]), 1.0);
+        let found = parameters.iter().next().unwrap().value.to_host();
         for (a, b) in found.iter().zip(floats(expected)) {
             assert!((a - b).abs() <= 1e-6 * b.abs() + 1e-9, "{a} {b}");
         }

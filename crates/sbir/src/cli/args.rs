@@ -7,11 +7,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use sbir_data::{DatasetKind, SketchKind};
-use sbir_encoder::DeviceChoice;
 use sbir_encoder::weights::Scheme;
+use sbir_encoder::{DeviceChoice, PrecisionChoice};
 use sbir_sketch::{DrawingStyle, LineStyle};
 use sbir_train::{Augmentation, Sampling, Schedule, SetWeights};
 
@@ -61,14 +61,6 @@ pub(crate) enum Command {
     Adapters,
 }
 
-/// Precision of the arithmetic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Precision {
-    /// 32-bit floating point.
-    #[default]
-    F32,
-}
-
 /// Options about the machine, shared by the commands that compute.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ComputeArgs {
@@ -83,9 +75,12 @@ pub(crate) struct ComputeArgs {
     #[arg(long, visible_alias = "no-gpu", alias = "no_cuda", help_heading = "Machine")]
     pub(crate) no_cuda: bool,
 
-    /// Precision of the arithmetic
-    #[arg(long, value_enum, default_value_t, value_name = "PRECISION", help_heading = "Machine")]
-    pub(crate) precision: Precision,
+    /// Precision of the matrix products: auto, f32 or bf16 [default: auto]
+    ///
+    /// `auto` is bf16 on a CPU whose bf16 dot products (AVX-512 BF16) outrun its f32 arithmetic, and f32
+    /// elsewhere. Sums, weights and the optimiser's state are f32 always. `f32` gives the origin's numbers.
+    #[arg(long, value_name = "PRECISION", help_heading = "Machine")]
+    pub(crate) precision: Option<PrecisionChoice>,
 
     /// Threads for arithmetic and for reading pictures [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024),
@@ -249,7 +244,15 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(..=1_048_576))]
     pub(crate) cache_mb: Option<u32>,
 
-    /// Pairs that are in memory with a graph at once [default: by size]
+    /// Memory for what a step keeps from its forward to its backward pass, on the CPU, such as 6G
+    /// [default: half of what is free, at most 4G]
+    ///
+    /// With less of it more is computed twice; where even the least does not fit, in micro-batches. A run's
+    /// micro-batch stays when it is resumed.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(crate) memory: Option<u64>,
+
+    /// Pairs that are kept for the backward pass at once, at most [default: by memory]
     ///
     /// Smaller ones need less memory and give the same loss and gradients: all embeddings are
     /// computed first, so that every photo of the batch stays a negative.
@@ -262,8 +265,8 @@ pub(crate) struct TrainArgs {
 
     /// Go on with a run from its last checkpoint; without a value, the newest in ./runs
     ///
-    /// The run's own configuration counts. --epochs may be raised; --device, --threads and
-    /// --micro-batch may differ.
+    /// The run's own configuration counts, its precision too. --epochs may be raised; --device, --threads,
+    /// --memory and --micro-batch may differ.
     #[arg(long, value_name = "RUN", num_args = 0..=1, value_hint = ValueHint::DirPath)]
     pub(crate) resume: Option<Option<PathBuf>>,
 
@@ -608,6 +611,9 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: std::net::SocketAddr,
 
     /// Further name by which the server is reached; may be repeated
+    ///
+    /// Requests under any other name are refused. Since such a name may lead here from elsewhere, through a proxy on
+    /// this machine, it makes a token required, as a --listen beyond 127.0.0.1 does.
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Vec<String>,
 
@@ -616,6 +622,8 @@ pub(crate) struct ServeArgs {
     pub(crate) model: PathBuf,
 
     /// Do not open a browser
+    ///
+    /// None is opened either where a token is needed, which others could read in the browser's arguments.
     #[arg(long)]
     pub(crate) no_open: bool,
 
@@ -654,6 +662,22 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
+/// A number of bytes, with K, M, G or T for powers of 1,024.
+fn bytes(text: &str) -> Result<u64, String> {
+    let problem = || format!("{text:?} is no number of bytes such as 500M or 6G");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let power = match &text[digits.len()..] {
+        "" => 0,
+        "K" | "k" => 1,
+        "M" | "m" => 2,
+        "G" | "g" => 3,
+        "T" | "t" => 4,
+        _ => return Err(problem()),
+    };
+    let number: u64 = digits.parse().map_err(|_| problem())?;
+    number.checked_mul(1 << (10 * power)).ok_or_else(problem)
+}
+
 impl TrainArgs {
     /// How an epoch is drawn.
     pub(crate) fn sampling(&self) -> Sampling {
@@ -661,6 +685,23 @@ impl TrainArgs {
             one_set: self.one_set,
             weights: self.set_weights.clone().unwrap_or_default(),
             pairs: self.epoch_pairs.unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_units() {
+        assert_eq!(bytes("0"), Ok(0));
+        assert_eq!(bytes("123"), Ok(123));
+        assert_eq!(bytes("500M"), Ok(500 << 20));
+        assert_eq!(bytes("6G"), Ok(6 << 30));
+        assert_eq!(bytes("2t"), Ok(2 << 40));
+        for text in ["", "G", "-1", "1.5G", "6GB", "6 G", "99999999T", "é"] {
+            assert!(bytes(text).is_err(), "{text}");
         }
     }
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sbir_encoder::weights::fetch;
-use sbir_encoder::{Adapter, DeviceChoice, Selected, adapters, compiled, configure, select};
+use sbir_encoder::{
+    Adapter, DeviceChoice, Encoder, Selected, Simd, Work, adapters, compiled, configure, select,
+};
 
 use super::args::ComputeArgs;
 use super::failure::Failure;
@@ -54,6 +56,17 @@ pub(crate) fn find_adapters() -> anyhow::Result<Vec<Adapter>> {
     }
 }
 
+/// The same encoder in the precision asked for.
+pub(crate) fn precise(
+    encoder: Encoder,
+    args: &ComputeArgs,
+    selected: &Selected,
+) -> Result<Encoder, sbir_encoder::Error> {
+    let choice = args.precision.unwrap_or_default();
+    let precision = choice.resolve(Work::Embed, encoder.config(), selected)?;
+    Ok(encoder.with_precision(precision))
+}
+
 /// As [`prepare`], for commands in which a GPU hardly matters: without a word, on the CPU unless one is asked for.
 pub(crate) fn prepare_quiet(args: &ComputeArgs) -> Result<(Selected, usize), Failure> {
     prepare(
@@ -62,11 +75,13 @@ pub(crate) fn prepare_quiet(args: &ComputeArgs) -> Result<(Selected, usize), Fai
     )
 }
 
-/// Device and number of threads as asked for. Says which device it is where that was left open.
+/// Device and number of threads as asked for. Says which device it is where that was left open. A bad `SBIR_SIMD` ends it
+/// here.
 pub(crate) fn prepare(
     args: &ComputeArgs,
     or: Option<DeviceChoice>,
 ) -> Result<(Selected, usize), Failure> {
+    Simd::chosen()?;
     let threads = match args.threads {
         Some(threads) => usize::from(threads),
         None => std::thread::available_parallelism().map_or(1, usize::from),

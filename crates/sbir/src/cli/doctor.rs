@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use sbir_encoder::weights::fetch;
-use sbir_encoder::{Adapter, DeviceChoice, Selected, compiled};
+use sbir_encoder::{Adapter, DeviceChoice, PrecisionChoice, Selected, Simd, compiled};
 use serde::Serialize;
 
 use super::args::DoctorArgs;
@@ -20,6 +20,12 @@ struct Report {
     adapters: Vec<Adapter>,
     cores: usize,
     cpu_features: Vec<&'static str>,
+    /// The kernels' instructions; what is wrong with SBIR_SIMD where it names none.
+    simd: String,
+    /// Those that this processor has, the fastest first.
+    simd_available: Vec<String>,
+    /// What `--precision auto` is on the CPU.
+    precision: PrecisionChoice,
     weights_folder: Option<PathBuf>,
     kernel_folder: Option<PathBuf>,
     /// Where `index`, `search` and `serve` keep their gallery unless told otherwise.
@@ -59,6 +65,9 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         adapters,
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         cpu_features: cpu_features(),
+        simd: Simd::chosen().map_or_else(|error| error.to_string(), |simd| simd.to_string()),
+        simd_available: Simd::available().map(|simd| simd.to_string()).collect(),
+        precision: Simd::chosen().map_or(PrecisionChoice::Auto, PrecisionChoice::of_cpu),
         weights_folder: fetch::weights_folder().ok(),
         kernel_folder: compute::kernel_cache(),
         gallery: sbir_gallery::default_path().ok(),
@@ -73,6 +82,12 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         report.cores,
         report.cpu_features.join(" ")
     ))?;
+    output::line(&format!(
+        "simd:           {} (there are: {})",
+        report.simd,
+        report.simd_available.join(", ")
+    ))?;
+    output::line(&format!("--precision auto: {} on the CPU", report.precision))?;
     output::line(&format!("--device auto:  {} ({})", report.device, report.reason))?;
     for adapter in &report.adapters {
         output::line(&format!("adapter:        {} ({})", adapter.choice, adapter.kind))?;

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use fs_err as fs;
 use sbir_data::{Orientation, SketchSource, image_batches};
+use sbir_encoder::PrecisionChoice;
 use sbir_eval::atomic::write_atomically;
 use sbir_eval::npy::NpyWriter;
 use serde::Serialize;
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<(), Failure> {
     let (selected, threads) = compute::prepare(&args.compute, None)?;
     let encoder = model::load(&args.model, &selected.device)?.encoder;
     let encoder = pairs::adjust(encoder, args.image_size, args.line.as_ref())?;
+    let encoder = compute::precise(encoder, &args.compute, &selected)?;
     let orientation = if args.no_exif { Orientation::Ignore } else { Orientation::Exif };
     let alpha = pairs::alpha(args.origin_pixels);
     let transform = pairs::transform(encoder.preprocessing(), alpha, orientation);
@@ -68,8 +70,14 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<(), Failure> {
     if !skipped.is_empty() {
         output::note(&format!("{} of {} files were skipped", skipped.len(), paths.len()));
     }
-    let done =
-        Done { embedded, width: encoder.width(), skipped, vectors: &args.out, names: &names_path };
+    let done = Done {
+        embedded,
+        width: encoder.width(),
+        precision: encoder.precision().into(),
+        skipped,
+        vectors: &args.out,
+        names: &names_path,
+    };
     if args.json {
         output::json(&done)
     } else {
@@ -86,6 +94,8 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<(), Failure> {
 struct Done<'a> {
     embedded: usize,
     width: usize,
+    /// What products were made in.
+    precision: PrecisionChoice,
     skipped: Vec<String>,
     vectors: &'a Path,
     names: &'a Path,

@@ -10,7 +10,8 @@ use sbir_encoder::{Encoder, Selected};
 use sbir_gallery::{EmbedError, Embedder, Upright};
 use sbir_sketch::Sketch;
 
-use super::{model, pairs};
+use super::args::ComputeArgs;
+use super::{compute, model, pairs};
 
 /// An encoder with its preprocessing.
 pub(crate) struct EncoderEmbedder {
@@ -21,10 +22,15 @@ pub(crate) struct EncoderEmbedder {
 
 impl EncoderEmbedder {
     /// The encoder of a checkpoint, or the bundled one.
-    pub(crate) fn load(model: &Path, selected: &Selected) -> anyhow::Result<Self> {
+    pub(crate) fn load(
+        model: &Path,
+        compute: &ComputeArgs,
+        selected: &Selected,
+    ) -> anyhow::Result<Self> {
         let encoder = model::load(model, &selected.device)
             .with_context(|| format!("cannot use {} as encoder", model.display()))?
             .encoder;
+        let encoder = compute::precise(encoder, compute, selected)?;
         let preprocessing = encoder.preprocessing();
         let transform = pairs::transform(preprocessing, Alpha::OverWhite, Orientation::Exif);
         let fingerprint = encoder.fingerprint();

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use sbir_data::{Orientation, PairSet};
+use sbir_encoder::PrecisionChoice;
 use sbir_eval::atomic::write_atomically;
 use sbir_train::{Evaluation, evaluate};
 use serde::Serialize;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let (selected, threads) = compute::prepare(&args.compute, None)?;
     let loaded = model::load(&path, &selected.device)?;
     let encoder = pairs::adjust(loaded.encoder, args.image_size, args.line.as_ref())?;
+    let encoder = compute::precise(encoder, &args.compute, &selected)?;
     let known = loaded.card.map(|card| card.trained_on).unwrap_or_default();
     let seen = if known.is_empty() { 0 } else { seen_in_training(set, &known)? };
     if seen > 0 {
@@ -59,6 +61,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
             model: &path,
             split: &dataset.split,
             trained_on_photos: seen,
+            precision: encoder.precision().into(),
         })?;
     } else {
         output::line(&evaluation.summary.lines())?;
@@ -84,6 +87,8 @@ struct Report<'a> {
     split: &'a str,
     /// Photos of the gallery that the checkpoint was trained on, as far as it tells.
     trained_on_photos: usize,
+    /// What products were made in.
+    precision: PrecisionChoice,
 }
 
 /// The origin's choice where no path is given; an empty one counts as none.

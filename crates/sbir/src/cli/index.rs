@@ -1,7 +1,7 @@
 //! `sbir index`.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &IndexArgs) -> Result<(), Failure> {
     let path = gallery::path(args.place.gallery.as_deref())?;
     let folders = args.folders.iter().map(gallery::folder).collect::<Result<Vec<_>, _>>()?;
     let (selected, threads) = compute::prepare_quiet(&args.compute)?;
-    let embedder = EncoderEmbedder::load(&args.model, &selected)?;
+    let embedder = EncoderEmbedder::load(&args.model, &args.compute, &selected)?;
     let opened = Gallery::open_or_create(&path)?;
     let cancel = Arc::new(AtomicBool::new(false));
     let options = IndexOptions {
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &IndexArgs) -> Result<(), Failure> {
     console.finish();
     tell(&summary, folders.len());
     if args.json {
-        output::json(&Report::new(path, &embedder, &summary))?;
+        output::json(&Report::new(&path, &embedder, &summary))?;
     } else {
         output::line(&sentence(&summary.snapshot))?;
     }
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &IndexArgs) -> Result<(), Failure> {
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report {
-    gallery: PathBuf,
+    gallery: String,
     encoder: String,
     photos: u64,
     embedded: u64,
@@ -69,14 +69,15 @@ struct Report {
     unsupported: u64,
     seconds: f64,
     failures: Vec<String>,
-    missing_roots: Vec<PathBuf>,
+    missing_roots: Vec<String>,
 }
 
 impl Report {
-    fn new(gallery: PathBuf, embedder: &dyn Embedder, summary: &Summary) -> Self {
+    fn new(gallery: &Path, embedder: &dyn Embedder, summary: &Summary) -> Self {
         let snapshot = &summary.snapshot;
         Self {
-            gallery,
+            // Not as paths, which serde refuses where they are not UTF-8.
+            gallery: gallery.display().to_string(),
             encoder: embedder.fingerprint().to_owned(),
             photos: snapshot.done.saturating_sub(snapshot.failed),
             embedded: snapshot.embedded,
@@ -88,7 +89,11 @@ impl Report {
             unsupported: snapshot.unsupported,
             seconds: snapshot.elapsed.as_secs_f64(),
             failures: summary.failures.iter().map(|failure| failure.message.clone()).collect(),
-            missing_roots: summary.missing_roots.clone(),
+            missing_roots: summary
+                .missing_roots
+                .iter()
+                .map(|root| root.display().to_string())
+                .collect(),
         }
     }
 }
@@ -125,8 +130,7 @@ fn tell(summary: &Summary, folders: usize) {
     }
     if summary.snapshot.unsupported > 0 {
         output::note(&format!(
-            "skipped: {} HEIC or AVIF files, which this build cannot decode; convert them to JPEG (heif-convert, of \
-             Debian's libheif-examples, does)",
+            "skipped: {} AVIF files, which cannot be decoded; convert them to JPEG (avifdec, of Debian's libavif-bin, does)",
             summary.snapshot.unsupported
         ));
     }

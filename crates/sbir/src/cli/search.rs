@@ -1,6 +1,6 @@
 //! `sbir search`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sbir_data::{SketchSource, Upright};
 use sbir_eval::atomic::write_atomically;
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<(), Failure> {
     let path = gallery::path(args.place.gallery.as_deref())?;
     let opened = Gallery::open(&path)?;
     let (selected, _) = compute::prepare_quiet(&args.compute)?;
-    let embedder = EncoderEmbedder::load(&args.model, &selected)?;
+    let embedder = EncoderEmbedder::load(&args.model, &args.compute, &selected)?;
     opened.ensure(&Space {
         fingerprint: embedder.fingerprint().to_owned(),
         dimension: embedder.dimension(),
@@ -41,8 +41,9 @@ pub(crate) fn run(args: &SearchArgs) -> Result<(), Failure> {
         page(html, &args.query, &hits.items)?;
     }
     let report = Report {
-        query: &args.query,
-        gallery: &path,
+        // Not as paths, which serde refuses where they are not UTF-8.
+        query: args.query.display().to_string(),
+        gallery: path.display().to_string(),
         searched: hits.searched,
         exhaustive: hits.exhaustive,
         hits: hits
@@ -70,10 +71,10 @@ pub(crate) fn run(args: &SearchArgs) -> Result<(), Failure> {
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Report<'a> {
+struct Report {
     hits: Vec<Row>,
-    query: &'a Path,
-    gallery: &'a PathBuf,
+    query: String,
+    gallery: String,
     searched: u64,
     exhaustive: bool,
 }

@@ -1,6 +1,5 @@
 //! `sbir serve`.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,7 +30,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         }
     }
     let (selected, _) = compute::prepare_quiet(&args.compute)?;
-    let embedder = EncoderEmbedder::load(&args.model, &selected)?;
+    let embedder = EncoderEmbedder::load(&args.model, &args.compute, &selected)?;
     let opened = Gallery::open_or_create(&path)?;
     opened.ensure(&Space {
         fingerprint: embedder.fingerprint().to_owned(),
@@ -44,31 +43,28 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
         token,
         folders,
         encoder: args.model.display().to_string(),
-        cache: thumbnails(),
+        cache: fetch::cache_folder().ok(),
         ..Config::default()
     };
     output::note(&format!("gallery: {}", path.display()));
     let ready = |server: &Server| {
         let url = server.url();
-        if server.needs_token() {
+        if let Some(why) = server.why_token() {
             output::note(&format!(
-                "token: {TOKEN} or the address below, which holds it; keep it to yourself"
+                "a token is needed, since {why}: the address below holds it; keep it to yourself"
             ));
         }
         // Standard output, so that a script can read where the page is.
         let _ = output::line(&format!("sbir is at {url}"));
-        if !args.no_open {
+        // With a token in it the address is for no other user's eyes, and a program's arguments are.
+        if !args.no_open && server.why_token().is_none() {
             open_browser(&url);
         }
     };
     let library = Arc::new(opened);
     serve(config, library, Arc::new(embedder), ready, || stop.load(Ordering::Relaxed))?;
-    Ok(())
-}
-
-/// Folder of thumbnails.
-fn thumbnails() -> Option<PathBuf> {
-    Some(fetch::cache_folder().ok()?.join("thumbnails"))
+    // It ends by nothing else.
+    Err(Failure::Interrupted("stopped".to_owned()))
 }
 
 /// Shows the page where there is a desktop; that there is none is no error.

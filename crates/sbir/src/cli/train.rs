@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sbir_data::{Orientation, mix};
 use sbir_encoder::weights::Scheme;
 use sbir_encoder::weights::fetch::{self, FetchOptions, Pretrained};
-use sbir_encoder::{Encoder, EncoderConfig, NORM_EPSILON, Preprocessing};
+use sbir_encoder::{Encoder, EncoderConfig, NORM_EPSILON, PrecisionChoice, Preprocessing, Work};
 use sbir_train::{
     AdamConfig, EpochEvent, Init, Monitor, Outcome, RunDir, StepEvent, TrainConfig, Trainer,
 };
@@ -21,7 +21,7 @@ const RUNS: &str = "runs";
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let stop = interrupt::install();
-    let (config, run_path) = match &args.resume {
+    let (mut config, run_path) = match &args.resume {
         Some(run) => resumed(args, run.as_deref())?,
         None => fresh(args)?,
     };
@@ -42,6 +42,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     let (train, validation) = (mix(train), mix(validation));
     let (selected, threads) = compute::prepare(&args.compute, Some(config.device))?;
+    let precision = config.precision.resolve(Work::Train, &config.encoder, &selected)?;
+    config.precision = precision.into();
     let resuming = args.resume.is_some();
     let encoder = if resuming && RunDir::has_checkpoint(&run_path)? {
         // Its weights are in the checkpoint: where they first came from need not be there any more.
@@ -50,11 +52,19 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     } else {
         first_encoder(&config, &selected.device)?
     };
+    let encoder = encoder.with_precision(precision);
     let transform = pairs::transform(config.preprocessing, config.alpha, Orientation::Ignore);
 
     let run_dir = if resuming {
         RunDir::open(&run_path)?
     } else {
+        config.micro_batch = sbir_train::micro_batch(
+            &encoder,
+            config.preprocessing.image_size,
+            config.batch_size,
+            args.micro_batch,
+            config.memory.unwrap_or_else(sbir_train::default_memory),
+        );
         let run_dir = RunDir::create(&run_path, &config)?;
         let ids = validation.photos.iter().map(|photo| photo.id.as_str());
         run_dir.write_list("validation.txt", ids)?;
@@ -134,8 +144,6 @@ fn fresh(args: &TrainArgs) -> Result<(TrainConfig, PathBuf), Failure> {
         return Err(Failure::Usage("--layer-scale goes with --init random only".to_owned()));
     }
     let batch_size = args.batch_size.unwrap_or(60);
-    let micro_batch =
-        args.micro_batch.unwrap_or_else(|| sbir_train::default_micro_batch(&encoder, image_size));
     let data = if args.data.is_empty() { vec!["fscoco".into()] } else { args.data.clone() };
     let config = TrainConfig {
         data,
@@ -149,7 +157,9 @@ fn fresh(args: &TrainArgs) -> Result<(TrainConfig, PathBuf), Failure> {
         preprocessing,
         epochs: args.epochs.unwrap_or(10),
         batch_size,
-        micro_batch,
+        // By memory, once the encoder is there.
+        micro_batch: args.micro_batch.unwrap_or(batch_size),
+        memory: args.memory,
         temperature: args.temp.unwrap_or(0.05),
         label_smoothing: args.label_smoothing.unwrap_or(0.0),
         both_ways: args.both_ways,
@@ -166,6 +176,7 @@ fn fresh(args: &TrainArgs) -> Result<(TrainConfig, PathBuf), Failure> {
         norm_epsilon: args.norm_eps.unwrap_or(NORM_EPSILON),
         seed: args.seed.unwrap_or(42),
         device: args.compute.device.unwrap_or_default(),
+        precision: args.compute.precision.unwrap_or_default(),
         checkpoint_seconds: args.checkpoint_seconds.unwrap_or(300.0),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -187,6 +198,7 @@ fn resumed(args: &TrainArgs, run: Option<&Path>) -> Result<(TrainConfig, PathBuf
         },
     };
     let mut config = RunDir::config(&path)?;
+    let precision = args.compute.precision.filter(|choice| *choice != PrecisionChoice::Auto);
     let fixed = [
         ("DATA", !args.data.is_empty() && args.data != config.data),
         ("--lr", args.lr.is_some_and(|x| x != config.adam.learning_rate)),
@@ -205,6 +217,7 @@ fn resumed(args: &TrainArgs, run: Option<&Path>) -> Result<(TrainConfig, PathBuf
         ("--epoch-pairs", args.epoch_pairs.is_some_and(|x| x != config.sampling.pairs)),
         ("--augment", args.augment.is_some_and(|x| x != config.augmentation)),
         ("--stochastic-depth", args.stochastic_depth.is_some_and(|x| x != config.stochastic_depth)),
+        ("--precision", precision.is_some_and(|x| x != config.precision)),
     ];
     if let Some((option, _)) = fixed.iter().find(|(_, differs)| *differs) {
         return Err(Failure::Usage(format!(
@@ -214,6 +227,7 @@ fn resumed(args: &TrainArgs, run: Option<&Path>) -> Result<(TrainConfig, PathBuf
     }
     config.epochs = args.epochs.unwrap_or(config.epochs);
     config.cache_bytes = args.cache_mb.map_or(config.cache_bytes, |mib| (mib as usize) << 20);
+    config.memory = args.memory.or(config.memory);
     config.micro_batch = args.micro_batch.unwrap_or(config.micro_batch);
     config.checkpoint_seconds = args.checkpoint_seconds.unwrap_or(config.checkpoint_seconds);
     Ok((config, path))

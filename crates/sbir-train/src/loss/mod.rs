@@ -1,5 +1,9 @@
 //! Contrastive losses over a batch of sketch–photo pairs.
 
+mod host;
+
+pub use host::{Contrast, contrast};
+
 use burn_tensor::{Device, Tensor, TensorData, activation};
 
 /// Added to a logit that must not count as a negative; far below any cosine over a temperature, and
@@ -109,7 +113,13 @@ mod tests {
     }
 
     /// The definition, in double precision.
-    fn twin(from: &[f32], to: &[f32], keys: &[u64], temperature: f64, smoothing: f64) -> f64 {
+    pub(super) fn twin(
+        from: &[f32],
+        to: &[f32],
+        keys: &[u64],
+        temperature: f64,
+        smoothing: f64,
+    ) -> f64 {
         let count = keys.len();
         let logit = |i: usize, j: usize| -> f64 {
             let product = |d| f64::from(from[2 * i + d]) * f64::from(to[2 * j + d]);
