@@ -30,7 +30,10 @@ def anonymous_kib():
 
 def search(vectors, queries, k, repeats, out):
     import faiss
+    from threadpoolctl import threadpool_info
 
+    for pool in threadpool_info():
+        print(f"# {pool['user_api']}: {pool.get('architecture')}, {pool['num_threads']} threads", file=sys.stderr)
     queries = np.load(queries)
     k, repeats = int(k), int(repeats)
     start = time.perf_counter()
@@ -63,25 +66,33 @@ def search(vectors, queries, k, repeats, out):
         json.dump(report, file)
 
 
+def lists(path):
+    with open(path) as file:
+        report = json.load(file)
+    # Scores are 32-bit floats, however they are written.
+    return report, [[(row, np.float32(score)) for row, score in hits] for hits in report["found"]]
+
+
 def report(folder, rounds):
-    print("tool,run,opening_s,single_ms,together_ms,anonymous_mib,same")
+    print("tool,run,opening_s,single_ms,together_ms,anonymous_mib,exact,best,others")
+    _, expected = lists(f"{folder}/scored.json")
+    wrong = False
     for run in range(1, int(rounds) + 1):
-        reports = {}
         for tool in ("sbir", "faiss"):
-            with open(f"{folder}/{tool}-{run}.json") as file:
-                reports[tool] = json.load(file)
-        sets = [
-            [{row for row, _ in hits} for hits in reports[tool]["found"]]
-            for tool in ("sbir", "faiss")
-        ]
-        same = sum(len(a & b) for a, b in zip(*sets))
-        for tool, values in reports.items():
+            values, found = lists(f"{folder}/{tool}-{run}.json")
+            with open(f"{folder}/{tool}-{run}.others") as file:
+                others = file.read().strip()
+            exact = sum(a == b for a, b in zip(found, expected, strict=True))
+            best = sum(len({r for r, _ in a} & {r for r, _ in b}) for a, b in zip(found, expected))
+            wrong |= tool == "sbir" and exact != len(expected)
             print(
                 f"{tool},{run},{values['opening_s']:.3f},"
                 f"{1e3 * statistics.median(values['single_s']):.2f},"
                 f"{1e3 * statistics.median(values['together_s']):.1f},"
-                f"{values['anonymous_kib'] / 1024:.0f},{same}"
+                f"{values['anonymous_kib'] / 1024:.0f},{exact},{best},{others}"
             )
+    if wrong:
+        raise SystemExit("the search is not exact")
 
 
 if __name__ == "__main__":

@@ -5,12 +5,17 @@
 //! search_bench make GALLERY ROWS DIMENSION [NEAR_DUPLICATES]
 //! search_bench export GALLERY NPY
 //! search_bench search GALLERY QUERIES.npy K REPEATS OUT.json
+//! search_bench scored NPY QUERIES.npy K OUT.json
 //! ```
+//!
+//! `scored` is what `search` must find: every exported vector scored in f32, one after the other.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
+use std::io::Read as _;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use sbir_gallery::{
     Gallery, Photo, PhotoId, Record, RelPath, SearchOptions, Space, VectorStore as _,
@@ -32,6 +37,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["search", gallery, queries, k, repeats, out] => {
             search(gallery, queries.as_ref(), k.parse()?, repeats.parse()?, out.as_ref())
+        }
+        ["scored", npy, queries, k, out] => {
+            scored(npy.as_ref(), queries.as_ref(), k.parse()?, out.as_ref())
         }
         _ => Err("see the head of this file for the arguments".into()),
     }
@@ -119,6 +127,7 @@ fn search(
     let (values, dimension) = read_npy(queries)?;
     let queries: Vec<_> = values.chunks_exact(dimension).collect();
     let options = SearchOptions::nearest(k);
+    let peak = Peak::watch();
     let start = Instant::now();
     let gallery = Gallery::open(path.as_ref())?;
     gallery.search(queries[0], &options)?;
@@ -142,21 +151,84 @@ fn search(
         .iter()
         .map(|hits| hits.items.iter().map(|hit| (hit.photo.id.0, hit.score)).collect())
         .collect();
-    let status = fs_err::read_to_string("/proc/self/status")?;
-    let kib = |name: &str| -> Option<u64> {
-        let line = status.lines().find(|line| line.starts_with(name))?;
-        line.split_whitespace().nth(1)?.parse().ok()
-    };
     let report = serde_json::json!({
         "opening_s": opening,
         "single_s": single,
         "together_s": together,
         "queries": queries.len(),
-        "anonymous_kib": kib("RssAnon:"),
+        "anonymous_kib": peak.stop(),
         "file_kib": kib("RssFile:"),
-        "peak_kib": kib("VmHWM:"),
+        "resident_kib": kib("VmHWM:"),
         "found": results,
     });
     fs_err::write(out, serde_json::to_vec(&report)?)?;
+    Ok(())
+}
+
+/// A line of this process's status, in KiB.
+fn kib(name: &str) -> Option<u64> {
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with(name))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The most memory that is no file's, looked at every two milliseconds.
+struct Peak {
+    thread: std::thread::JoinHandle<()>,
+}
+
+static MOST: AtomicU64 = AtomicU64::new(0);
+static DONE: AtomicBool = AtomicBool::new(false);
+
+impl Peak {
+    fn watch() -> Self {
+        let thread = std::thread::spawn(|| {
+            while !DONE.load(Ordering::Relaxed) {
+                MOST.fetch_max(kib("RssAnon:").unwrap_or(0), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        Self { thread }
+    }
+
+    fn stop(self) -> u64 {
+        MOST.fetch_max(kib("RssAnon:").unwrap_or(0), Ordering::Relaxed);
+        DONE.store(true, Ordering::Relaxed);
+        self.thread.join().expect("no panic");
+        MOST.load(Ordering::Relaxed)
+    }
+}
+
+/// The best of all vectors of an export, each scored in f32 as stored; rows are numbered from 1 as in a fresh gallery.
+fn scored(npy: &Path, queries: &Path, k: usize, out: &Path) -> Result<(), Box<dyn Error>> {
+    let (values, dimension) = read_npy(queries)?;
+    let queries: Vec<_> = values.chunks_exact(dimension).collect();
+    let mut file = std::io::BufReader::new(fs_err::File::open(npy)?);
+    let mut start = [0; 10];
+    file.read_exact(&mut start)?;
+    let mut header = vec![0; usize::from(u16::from_le_bytes([start[8], start[9]]))];
+    file.read_exact(&mut header)?;
+    let mut bytes = vec![0; 4 * dimension];
+    let mut best: Vec<Vec<(i64, f32)>> = vec![Vec::new(); queries.len()];
+    let mut id = 0;
+    while file.read_exact(&mut bytes).is_ok() {
+        id += 1;
+        let halves: Vec<u16> = bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|value| half::f16::from_f32(f32::from_le_bytes(*value)).to_bits())
+            .collect();
+        for (query, best) in queries.iter().zip(&mut best) {
+            let score = sbir_kernels::scan::score(query, &halves);
+            // Ties go to the lower number, which came first.
+            if best.len() < k || best.last().is_some_and(|(_, least)| score > *least) {
+                let place = best.partition_point(|(_, other)| *other >= score);
+                best.insert(place, (id, score));
+                best.truncate(k);
+            }
+        }
+    }
+    fs_err::write(out, serde_json::to_vec(&serde_json::json!({ "rows": id, "found": best }))?)?;
     Ok(())
 }
