@@ -36,11 +36,11 @@ mkdir -p "$out" "$work"
 raw=$out/raw.csv
 [[ -e $raw ]] || echo "task,network,tool,version,precision,layout,mode,batch,threads,run,per_second,peak_mib,others" >"$raw"
 
-cargo build --quiet --release --package sbir-kernels --example peak
+cargo build --quiet --release --workspace --example peak
 examples=${CARGO_TARGET_DIR:-target}/release/examples
 peak=$examples/peak
 speed=${SBIR_SPEED:-$examples/encoder_speed}
-[[ $speed != "$examples"/* ]] || cargo build --quiet --release --package sbir-train --example encoder_speed
+[[ $speed != "$examples"/* ]] || cargo build --quiet --release --workspace --example encoder_speed
 "$python" -W ignore benchsuite/encoder_models.py "$work" models/bundled.safetensors
 
 begun=$SECONDS
