@@ -114,6 +114,23 @@ pub(super) struct BackMeans {
 }
 
 impl PixelBack {
+    /// That of `pixel`, with the gradient `at` in panels `at_stride` f32 apart.
+    ///
+    /// # Safety
+    /// All panels of the pixel can be read.
+    #[inline(always)]
+    pub(super) unsafe fn new<L: Lanes>(
+        pixel: Pixel,
+        epsilon: f32,
+        (at, at_stride): (*const f32, usize),
+        weight: *const f32,
+        sums: [*mut f32; 2],
+    ) -> Self {
+        // SAFETY: as asked of the caller.
+        let moments = unsafe { pixel.moments::<L>(epsilon) };
+        Self { pixel, moments, at, at_stride, weight, sums }
+    }
+
     #[inline(always)]
     unsafe fn at<L: Lanes>(&self, panel: usize, half: usize) -> L::Vector {
         // SAFETY: as asked of the callers.

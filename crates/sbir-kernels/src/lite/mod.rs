@@ -10,7 +10,6 @@ mod depthwise;
 mod forward;
 mod infer;
 mod plan;
-mod window;
 
 use std::sync::Arc;
 

@@ -136,7 +136,13 @@ impl LiteSpec {
     /// Where the architecture is not one that the kernels compute.
     pub(crate) fn check(&self) {
         let mut channels = self.stem;
-        for block in &self.blocks {
+        let first = self.blocks.first().expect("a block");
+        assert!(
+            first.expansion == 1 && !first.residual(),
+            "the first block takes the stem as it is"
+        );
+        for (place, block) in self.blocks.iter().enumerate() {
+            assert!(place == 0 || block.expansion > 1, "block {place} expands");
             assert_eq!(block.channels_in, channels, "channels between blocks");
             assert!(block.inner().is_multiple_of(LANES), "{} channels", block.inner());
             assert!([3, 5].contains(&block.kernel) && [1, 2].contains(&block.stride));

@@ -19,6 +19,31 @@ fn small(quadrants: bool) -> LiteSpec {
     LiteSpec { stem: 16, blocks, features: 20, width: 6, quadrants }
 }
 
+/// Chunks of every width, planes that are cut into bands of rows, and such as are cut into channels only.
+fn wide() -> LiteSpec {
+    let block = |[kernel, stride, expansion, channels_in, channels_out]: [usize; 5]| BlockSpec {
+        kernel,
+        stride,
+        expansion,
+        channels_in,
+        channels_out,
+    };
+    let blocks = [
+        [3, 1, 1, 32, 16],
+        [3, 2, 6, 16, 24],
+        [5, 2, 20, 24, 40],
+        [3, 1, 6, 40, 40],
+        [5, 2, 3, 40, 112],
+    ];
+    LiteSpec {
+        stem: 32,
+        blocks: blocks.map(block).to_vec(),
+        features: 96,
+        width: 48,
+        quadrants: true,
+    }
+}
+
 /// Uniform in ±1, a function of place and seed.
 fn draw(place: usize, seed: u64) -> f32 {
     let mut z = (place as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -242,10 +267,16 @@ fn lite0_has_its_published_size() {
 
 #[test]
 fn every_path_embeds_as_the_definition_says() {
-    for (quadrants, side) in [(false, 32), (true, 45), (false, 70)] {
-        let spec = small(quadrants);
+    for (spec, side, count) in [
+        (small(false), 32, 5),
+        (small(true), 45, 5),
+        (small(false), 70, 5),
+        (small(true), 1, 3),
+        (wide(), 89, 3),
+        (wide(), 32, 1),
+    ] {
         let weights = weights(&spec);
-        let pixels = pixels(5, side);
+        let pixels = pixels(count, side);
         let expected: Vec<Vec<f64>> =
             pixels.chunks(3 * side * side).map(|p| twin(&spec, &weights, p, side)).collect();
         for (precision, products) in Products::all() {

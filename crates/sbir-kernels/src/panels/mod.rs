@@ -8,3 +8,4 @@ pub(crate) mod lanes;
 pub(crate) mod micro;
 pub(crate) mod pack;
 pub(crate) mod spans;
+pub(crate) mod team;

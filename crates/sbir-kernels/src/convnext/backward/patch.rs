@@ -105,15 +105,10 @@ impl<T: Plain> Work for DownTile<'_, T> {
             for row in 0..count {
                 for tap in 0..4 {
                     let pixel = source(row, tap);
-                    let place = |at: usize| self.norm_sums.0.add(at * panels_in * L::PANEL);
-                    let pixel_back = PixelBack {
-                        pixel,
-                        moments: pixel.moments::<L>(epsilon),
-                        at: sums.add(tap * panels_in * stride + row * L::PANEL),
-                        at_stride: stride,
-                        weight: affine.weight,
-                        sums: [place(0), place(1)],
-                    };
+                    let at = sums.add(tap * panels_in * stride + row * L::PANEL).cast_const();
+                    let norm_sums = [self.norm_sums.0, self.norm_sums.0.add(panels_in * L::PANEL)];
+                    let pixel_back =
+                        PixelBack::new::<L>(pixel, epsilon, (at, stride), affine.weight, norm_sums);
                     let means = pixel_back.means::<L>();
                     let to = self.at_input.0.add(sources.offset::<L>(span.start + row, tap));
                     for panel in 0..panels_in {
@@ -182,19 +177,16 @@ impl<T: Plain> Work for StemTile<'_, T> {
                         }
                     }
                 }
-                let back = |row: usize| -> PixelBack {
-                    let pixel = Pixel { start: filtered.add(row * L::PANEL), stride, channels };
-                    let place = |at: usize| self.norm_sums.0.add(at * panels * L::PANEL);
-                    PixelBack {
-                        pixel,
-                        moments: pixel.moments::<L>(epsilon),
-                        at: sums.add(row * L::PANEL),
-                        at_stride: stride,
-                        weight: patch.norm.affine().weight,
-                        sums: [place(0), place(1)],
-                    }
-                };
-                let backs = [back(pair[0]), back(pair[1])];
+                // No closure, which would not be compiled for the instructions.
+                let [even, odd] = pair.map(|row| filtered.add(row * L::PANEL).cast_const());
+                let [even_at, odd_at] = pair.map(|row| sums.add(row * L::PANEL).cast_const());
+                let norm_sums = [self.norm_sums.0, self.norm_sums.0.add(panels * L::PANEL)];
+                let weight = patch.norm.affine().weight;
+                let [even, odd] = [even, odd].map(|start| Pixel { start, stride, channels });
+                let backs = [
+                    PixelBack::new::<L>(even, epsilon, (even_at, stride), weight, norm_sums),
+                    PixelBack::new::<L>(odd, epsilon, (odd_at, stride), weight, norm_sums),
+                ];
                 let first_means = backs[0].means::<L>();
                 let means =
                     [first_means, if is_pair { backs[1].means::<L>() } else { first_means }];

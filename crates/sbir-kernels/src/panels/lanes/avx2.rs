@@ -46,6 +46,7 @@ impl Lanes for Avx2 {
 
     const LANES: usize = 8;
     const STEP: usize = 1;
+    const EXACT: bool = true;
     const HEIGHT: usize = 6;
 
     #[target_feature(enable = "avx2,fma")]

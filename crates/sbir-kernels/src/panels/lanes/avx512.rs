@@ -192,6 +192,8 @@ unsafe fn widened(bits: __m256i) -> __m512 {
 
 impl Lanes for Avx512 {
     vectors!();
+    const EXACT: bool = true;
+
     wide_operands!(as_it_is);
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
@@ -207,6 +209,8 @@ impl Lanes for Avx512 {
 
 impl Lanes for Avx512Rounded {
     vectors!();
+    const EXACT: bool = false;
+
     wide_operands!(as_bf16);
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")]
@@ -237,6 +241,7 @@ impl Lanes for Avx512Bf16 {
     type Operand = u16;
 
     const STEP: usize = 2;
+    const EXACT: bool = false;
 
     vectors!();
 

@@ -37,6 +37,8 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     const LANES: usize;
     /// Operands of one lane's dot product.
     const STEP: usize;
+    /// Whether an operand is the f32 itself.
+    const EXACT: bool;
     /// Rows of the largest tile whose sums stay in registers.
     const HEIGHT: usize;
     /// Columns of a panel: two vectors.

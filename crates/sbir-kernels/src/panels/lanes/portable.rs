@@ -93,6 +93,7 @@ impl Lanes for Portable {
     type Operand = f32;
 
     const STEP: usize = 1;
+    const EXACT: bool = true;
 
     vectors!();
 
@@ -146,6 +147,7 @@ impl Lanes for PortableBf16 {
     type Operand = u16;
 
     const STEP: usize = 2;
+    const EXACT: bool = false;
 
     vectors!();
 
