@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sbir_gallery::{
-    Gallery, Photo, PhotoId, Record, RelPath, SearchOptions, Space, VectorStore as _,
+    Gallery, Photo, PhotoId, Record, RelPath, SearchOptions, Space, VectorStore as _, export,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["export", gallery, npy] => {
             let lines = format!("{npy}.jsonl");
-            Gallery::open(gallery.as_ref())?.export(npy.as_ref(), lines.as_ref())?;
+            export(&Gallery::open(gallery.as_ref())?, npy.as_ref(), lines.as_ref())?;
             fs_err::remove_file(lines)?;
             Ok(())
         }

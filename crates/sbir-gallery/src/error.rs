@@ -38,20 +38,24 @@ pub enum Error {
         known: i64,
     },
     /// The gallery holds another encoder's vectors.
-    #[error("{}: made with the encoder {found}, not with {expected}; use the model it was made with (--model), another file (--gallery), or remove this one and index again", path.display())]
+    #[error(
+        "{gallery}: made with the encoder {found}, not with {expected}; use the model it was made with (--model), another gallery (--gallery), or remove this one and index again"
+    )]
     OtherEncoder {
-        /// The gallery's file.
-        path: PathBuf,
+        /// The gallery's name.
+        gallery: String,
         /// The fingerprint asked for.
         expected: String,
         /// The gallery's fingerprint.
         found: String,
     },
     /// A vector does not have the gallery's dimension.
-    #[error("{}: vectors here have {expected} values, not {found}; use the model the gallery was made with (--model)", path.display())]
+    #[error(
+        "{gallery}: vectors here have {expected} values, not {found}; use the model the gallery was made with (--model)"
+    )]
     OtherDimension {
-        /// The gallery's file.
-        path: PathBuf,
+        /// The gallery's name.
+        gallery: String,
         /// The gallery's dimension.
         expected: usize,
         /// The vector's length.
@@ -102,12 +106,64 @@ pub enum Error {
     )]
     NoDefaultPlace,
 
+    // === Galleries behind a network ===
+    /// The address of a gallery cannot be understood.
+    #[error("{gallery}: {problem}")]
+    BadAddress {
+        /// The address, without secrets.
+        gallery: String,
+        /// What is wrong with it, and how it should be.
+        problem: String,
+    },
+    /// No server answers there.
+    #[error(
+        "{gallery}: cannot be reached ({problem}); is the server running, and is this its address?"
+    )]
+    Unreachable {
+        /// The gallery's name.
+        gallery: String,
+        /// What was seen.
+        problem: String,
+    },
+    /// The server did not answer in time.
+    #[error("{gallery}: no answer within {:.1} s; what was acknowledged is safe, the same command goes on once the servers answer", after.as_secs_f64())]
+    TimedOut {
+        /// The gallery's name.
+        gallery: String,
+        /// How long it was waited for.
+        after: std::time::Duration,
+    },
+    /// Some of the photos cannot be reached, so that an answer would be short.
+    #[error("{gallery}: incomplete, {missing}; bring the missing servers back")]
+    Incomplete {
+        /// The gallery's name.
+        gallery: String,
+        /// Which part is missing.
+        missing: String,
+    },
+    /// The server does not do what it is asked.
+    #[error("{gallery}: {problem}")]
+    Refused {
+        /// The gallery's name.
+        gallery: String,
+        /// The server's words in one line, and the remedy where there is one.
+        problem: String,
+    },
+    /// The server's answer is not what it should be.
+    #[error("{gallery}: the server gave {problem}; is it the version that docs/scale.md names?")]
+    BadAnswer {
+        /// The gallery's name.
+        gallery: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+
     // === Photos ===
-    /// No photo has this number.
+    /// No photo has this id.
     #[error("no photo {id} in the gallery")]
     NoPhoto {
-        /// The number.
-        id: i64,
+        /// The id.
+        id: crate::PhotoId,
     },
     /// The photo's file is not there any more, or leads out of its root.
     #[error("{path}: {problem}; index its folder again")]

@@ -24,16 +24,22 @@ mod embedder;
 mod error;
 mod gallery;
 mod index;
+mod photo_file;
 mod store;
+mod transfer;
+mod verify;
 
 pub use embedder::{EmbedError, Embedder};
 pub use error::{Error, Result};
-pub use gallery::{
-    Gallery, GalleryInfo, ImportReport, OpenedPhoto, RootInfo, Verification, default_path,
+pub use gallery::{Gallery, default_path};
+pub use index::{
+    Failure, IndexOptions, NameKind, NoProgress, Phase, Progress, Snapshot, Summary, index,
 };
-pub use index::{Failure, IndexOptions, NoProgress, Phase, Progress, Snapshot, Summary, index};
+pub use photo_file::{LocalFiles, OpenedPhoto, PhotoContent, PhotoFiles, open_photo};
 pub use sbir_data::Upright;
 pub use store::{
-    Cursor, Hit, Hits, Page, Photo, PhotoId, Record, RelPath, SearchOptions, Selector, Space,
-    Stats, VectorStore,
+    Cursor, Hit, Hits, MAX_PAGE, NoId, Page, Photo, PhotoId, Record, RelPath, RootInfo,
+    SearchOptions, Selector, Space, Stats, Touch, VectorStore, is_remote, is_root, regions,
 };
+pub use transfer::{CopyOptions, CopyReport, ImportReport, copy, export, import};
+pub use verify::{Verification, verify};

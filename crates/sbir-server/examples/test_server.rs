@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sbir_gallery::Gallery;
-use sbir_server::{Config, serve};
+use sbir_gallery::{Gallery, LocalFiles};
+use sbir_server::{Config, Services, serve};
 
 #[path = "../tests/support/cheap.rs"]
 mod cheap;
@@ -45,6 +45,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let gallery = Gallery::open_or_create(&gallery)?;
     let ready = |server: &sbir_server::Server| println!("listening on {}", server.url());
-    serve(config, Arc::new(gallery), Arc::new(embedder), ready, || false)?;
+    let services = Services {
+        store: Arc::new(gallery),
+        files: Arc::new(LocalFiles),
+        embedder: Arc::new(embedder),
+    };
+    serve(config, services, ready, || false)?;
     Ok(())
 }

@@ -71,7 +71,11 @@ impl Access {
             None => Some(Token::random()?),
         };
         let port = address.port();
-        Ok(Self { port, hosts, token, why_token, cookie: format!("sbir_{port}") })
+        // By the token, not by the port: browsers send cookies to every port of a host, and a proxy may have several
+        // servers of one token behind it.
+        let tag = token.as_ref().map_or("", Token::tag);
+        let cookie = format!("sbir_{tag}");
+        Ok(Self { port, hosts, token, why_token, cookie })
     }
 
     /// Why a token is needed, if it is.

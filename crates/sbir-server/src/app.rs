@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sbir_gallery::Embedder;
+use sbir_gallery::{Embedder, PhotoFiles, VectorStore};
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
@@ -12,15 +12,25 @@ use crate::body::Room;
 use crate::config::Config;
 use crate::error::Result;
 use crate::gate::Gate;
-use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::state::{IndexState, LiveState};
 use crate::thumbnails::Thumbnails;
 
+/// What a server works with.
+pub struct Services {
+    /// The photos and their embeddings.
+    pub store: Arc<dyn VectorStore>,
+    /// The photos' files.
+    pub files: Arc<dyn PhotoFiles>,
+    /// What embeds queries, and photos where there are folders to index.
+    pub embedder: Arc<dyn Embedder>,
+}
+
 pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) access: Access,
-    pub(crate) library: Arc<dyn Library>,
+    pub(crate) store: Arc<dyn VectorStore>,
+    pub(crate) files: Arc<dyn PhotoFiles>,
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) searches: Gate,
     pub(crate) pictures: Gate,
@@ -36,12 +46,8 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(
-        config: Config,
-        address: SocketAddr,
-        library: Arc<dyn Library>,
-        embedder: Arc<dyn Embedder>,
-    ) -> Result<Self> {
+    pub(crate) fn new(config: Config, address: SocketAddr, services: Services) -> Result<Self> {
+        let Services { store, files, embedder } = services;
         let access = Access::new(&config, address)?;
         let limits = &config.limits;
         let gate = |at_once| Gate::new(at_once, limits.waiting, limits.patience);
@@ -54,7 +60,8 @@ impl App {
         let state = LiveState::new(IndexState::new(&config.encoder));
         Ok(Self {
             access,
-            library,
+            store,
+            files,
             embedder,
             searches,
             pictures,

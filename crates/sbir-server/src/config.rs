@@ -81,6 +81,8 @@ pub struct Limits {
     pub stream_life: Duration,
     /// The most connections at once.
     pub connections: usize,
+    /// The most connections at once of one address beyond this machine's own.
+    pub connections_each: usize,
     /// The most event streams at once.
     pub streams: usize,
     /// The most photos in an answer.
@@ -108,6 +110,7 @@ impl Default for Limits {
             stall: Duration::from_secs(30),
             stream_life: Duration::from_secs(600),
             connections: 1024,
+            connections_each: 256,
             streams: 64,
             hits: 1000,
         }

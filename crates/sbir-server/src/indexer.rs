@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use sbir_gallery::{Error, Failure, IndexOptions, Progress, Snapshot};
+use sbir_gallery::{Error, Failure, IndexOptions, Progress, Snapshot, index, is_remote};
 
 use crate::app::App;
 use crate::state::{Folder, IndexPhase};
@@ -100,15 +100,15 @@ impl Indexer<'_> {
                 |path: &PathBuf| fs_err::canonicalize(path).unwrap_or_else(|_| path.clone());
             return self.app.config.folders.iter().map(absolute).collect();
         }
-        let roots = self.app.library.roots().unwrap_or_default();
-        roots.into_iter().map(|root| root.path).collect()
+        let roots = self.app.store.roots().unwrap_or_default();
+        roots.into_iter().map(|root| root.path).filter(|root| !is_remote(root)).collect()
     }
 
     /// Watches the folders, on a thread of its own: that walks through all of them first.
     fn watch(&mut self, changes: &Sender<PathBuf>) {
         let (app, folders) = (Arc::clone(self.app), self.folders.clone());
         let changes = changes.clone();
-        let ignored = self.app.library.file().map(Path::to_owned);
+        let ignored = self.app.store.local().map(|gallery| gallery.path().to_owned());
         let handler = move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             if matches!(event.kind, EventKind::Access(_)) {
@@ -185,9 +185,9 @@ impl Indexer<'_> {
         self.refresh();
         let options = IndexOptions { cancel: Some(app.stop_flag()), ..IndexOptions::default() };
         let reporter = Reporter { app, counted: std::cell::Cell::new(Instant::now()) };
-        let result = app.library.index(folders, &*app.embedder, &options, &reporter);
+        let result = index(&*app.store, folders, &*app.embedder, &options, &reporter);
         // Its own error would come again with the first search, and be told there.
-        let _ = app.library.settle();
+        let _ = app.store.settle();
         // A run that changed nothing may have learned of a folder all the same.
         self.counted = None;
         self.refresh();
@@ -210,11 +210,11 @@ impl Indexer<'_> {
 
     /// Looks at what the gallery holds now.
     fn refresh(&mut self) {
-        let stats = self.app.library.stats();
+        let stats = self.app.store.stats();
         // The folders are counted through, so only when something changed or after a while.
         let revision = stats.as_ref().map_or(0, |stats| stats.generation);
         let known = self.counted.is_some_and(|(at, of)| of == revision && at.elapsed() < AGAIN / 2);
-        let roots = if known { None } else { self.app.library.roots().ok() };
+        let roots = if known { None } else { self.app.store.roots().ok() };
         if roots.is_some() {
             self.counted = Some((Instant::now(), revision));
         }
@@ -261,7 +261,7 @@ impl Progress for Reporter<'_> {
     fn update(&self, snapshot: &Snapshot) {
         let stats = if self.counted.get().elapsed() > COUNT {
             self.counted.set(Instant::now());
-            self.app.library.stats().ok()
+            self.app.store.stats().ok()
         } else {
             None
         };

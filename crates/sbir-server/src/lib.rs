@@ -1,7 +1,7 @@
 //! The HTTP interface of a gallery, and the page on which one draws and finds.
 //!
 //! [`serve`] blocks until it is asked to stop; [`Server`] is the same for programs that have a runtime. The server knows
-//! the gallery as a [`Library`] and the encoder as an [`Embedder`](sbir_gallery::Embedder), so that neither a store nor a
+//! the gallery as a [`VectorStore`](sbir_gallery::VectorStore) and the encoder as an [`Embedder`](sbir_gallery::Embedder), so that neither a store nor a
 //! compute backend is fixed here. The page lies in `web/` and is part of the binary.
 //!
 //! Who may ask what is decided in one place, before any route (`access`): the `Host` must be one of the server's names,
@@ -18,19 +18,19 @@ mod error;
 mod events;
 mod gate;
 mod indexer;
-mod library;
 mod metrics;
 mod page;
 mod problem;
 mod routes;
+mod seats;
 mod server;
 mod state;
 mod thumbnails;
 mod token;
 
+pub use app::Services;
 pub use config::{Config, Limits};
 pub use error::{Error, Result};
-pub use library::Library;
 pub use routes::ROUTES;
 pub use server::{Server, serve};
 pub use state::{Folder, IndexPhase, IndexState, Skipped};

@@ -29,6 +29,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too much at once; ask again in a moment.")
     }
 
+    /// What is needed for an answer is not there now.
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
     /// Took longer than anybody should wait.
     pub(crate) fn slow() -> Self {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "This took too long.")
@@ -54,6 +59,9 @@ impl From<sbir_gallery::Error> for Problem {
             E::NoPhoto { .. } => StatusCode::NOT_FOUND,
             E::PhotoGone { .. } => StatusCode::GONE,
             E::BadPath { .. } => StatusCode::BAD_REQUEST,
+            E::Unreachable { .. } | E::TimedOut { .. } | E::Incomplete { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())

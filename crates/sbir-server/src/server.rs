@@ -4,15 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sbir_gallery::Embedder;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::app::App;
+use crate::app::{App, Services};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::library::Library;
+use crate::seats::Seats;
 use crate::{connection, indexer, routes};
 
 /// How long requests under way get when the server stops.
@@ -30,15 +29,11 @@ impl Server {
     ///
     /// # Errors
     /// If it cannot listen there, a listed host is no name, or the token is a weak one.
-    pub async fn bind(
-        config: Config,
-        library: Arc<dyn Library>,
-        embedder: Arc<dyn Embedder>,
-    ) -> Result<Self> {
+    pub async fn bind(config: Config, services: Services) -> Result<Self> {
         let failed = |source| Error::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let app = Arc::new(App::new(config, address, library, embedder)?);
+        let app = Arc::new(App::new(config, address, services)?);
         Ok(Self { app, listener, address })
     }
 
@@ -87,6 +82,7 @@ impl Server {
         };
         let router = routes::router(Arc::clone(&app));
         let places = Arc::new(Semaphore::new(app.config.limits.connections));
+        let seats = Seats::new(app.config.limits.connections_each);
         let mut connections = JoinSet::new();
         tokio::pin!(stop);
         loop {
@@ -99,10 +95,12 @@ impl Server {
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => {}
                 (accepted, place) = accept => match accepted {
-                    Ok((stream, _)) => {
+                    Ok((stream, peer)) => {
+                        // One client must not take every place. Those of this machine come from a proxy, perhaps.
+                        let Some(seat) = seats.take(peer.ip()) else { continue };
                         let (app, router) = (Arc::clone(&app), router.clone());
                         connections.spawn(async move {
-                            let _place = place;
+                            let (_place, _seat) = (place, seat);
                             let limits = &app.config.limits;
                             connection::serve(stream, router, limits, app.stopping()).await;
                         });
@@ -131,14 +129,13 @@ impl Server {
 /// If it cannot listen, or the system has no threads to give.
 pub fn serve(
     config: Config,
-    library: Arc<dyn Library>,
-    embedder: Arc<dyn Embedder>,
+    services: Services,
     ready: impl FnOnce(&Server),
     stop: impl Fn() -> bool,
 ) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
-        let server = Server::bind(config, library, embedder).await?;
+        let server = Server::bind(config, services).await?;
         ready(&server);
         let stopped = async {
             while !stop() {

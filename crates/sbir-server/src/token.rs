@@ -13,6 +13,7 @@ const MINIMUM: usize = 16;
 pub(crate) struct Token {
     text: String,
     session: String,
+    tag: String,
 }
 
 impl std::fmt::Debug for Token {
@@ -45,7 +46,11 @@ impl Token {
         hash.update(b"sbir session\0");
         hash.update(text.as_bytes());
         let session = hex(&hash.finalize());
-        Self { text, session }
+        let mut hash = Sha256::new();
+        hash.update(b"sbir cookie\0");
+        hash.update(text.as_bytes());
+        let tag = hex(&hash.finalize()[..4]);
+        Self { text, session, tag }
     }
 
     /// The token itself, for the one line that tells it.
@@ -56,6 +61,11 @@ impl Token {
     /// What the cookie holds. The same token gives the same session, so that browsers outlive a restart.
     pub(crate) fn session(&self) -> &str {
         &self.session
+    }
+
+    /// A few letters that differ between tokens, and tell nothing of either secret.
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
     }
 
     pub(crate) fn is_token(&self, shown: &[u8]) -> bool {

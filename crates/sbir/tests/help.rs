@@ -13,6 +13,8 @@ fn every_command_has_short_and_long_help() {
         "train",
         "eval",
         "embed",
+        "manifest",
+        "load",
         "convert",
         "index",
         "search",

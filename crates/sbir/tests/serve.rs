@@ -10,17 +10,23 @@ use serde_json::Value;
 use crate::util::Dir;
 
 /// `sbir serve` on a port of its own, ended when dropped.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     url: String,
 }
 
 impl Serving {
     fn start(dir: &Dir, args: &[&str]) -> Self {
-        let fixed = ["serve", "--gallery", "g.sbir", "--listen", "127.0.0.1:0", "--no-open"];
+        Self::of(dir, "g.sbir", args, &[])
+    }
+
+    /// Serves a gallery of any kind.
+    pub(crate) fn of(dir: &Dir, gallery: &str, args: &[&str], env: &[(&str, String)]) -> Self {
+        let fixed = ["serve", "--gallery", gallery, "--listen", "127.0.0.1:0", "--no-open"];
         let mut child = dir
             .command(&[&fixed, args].concat())
             .env_remove("SBIR_TOKEN")
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -32,9 +38,20 @@ impl Serving {
         Self { child, url }
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        self.url["http://".len()..].split('/').next().unwrap()
+    }
+
+    /// Ends it as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// The status and body of an answer.
-    fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let host = self.url["http://".len()..].split('/').next().unwrap();
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let host = self.address();
         let mut stream = TcpStream::connect(host).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let length = body.len();

@@ -12,6 +12,7 @@ pub(crate) const NARROW: &str = "convnext:1-1-1-1:4-6-8-10";
 /// A temporary working folder.
 pub(crate) struct Dir {
     folder: tempfile::TempDir,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// What a command left behind.
@@ -57,7 +58,13 @@ impl Ran {
 
 impl Dir {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() }
+    }
+
+    /// With an environment variable for what is run here.
+    pub(crate) fn with_env(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -96,6 +103,7 @@ impl Dir {
             .current_dir(self.path())
             .env("SBIR_CACHE", self.join("cache"))
             .env_remove("SBIR_WEIGHTS_URL")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }

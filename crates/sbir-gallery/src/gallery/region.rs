@@ -6,10 +6,13 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::writer::roots;
-use crate::store::name_bytes;
+use crate::store::{is_remote, name_bytes};
 
 /// The path as roots are stored: absolute, links resolved as far as it exists, no slash at its end.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
+    if is_remote(path) {
+        return path.into();
+    }
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
     let resolved = path.ancestors().find_map(|above| {
         let below = path.strip_prefix(above).ok()?;

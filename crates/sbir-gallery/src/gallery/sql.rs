@@ -204,7 +204,7 @@ pub(super) fn photo(row: &Row<'_>) -> rusqlite::Result<Photo> {
         )
     })?;
     Ok(Photo {
-        id: PhotoId(row.get(0)?),
+        id: PhotoId::from_row(row.get(0)?),
         root: bytes_to_path(&row.get::<_, Vec<u8>>(1)?),
         path,
         size: row.get::<_, i64>(3)?.unsigned_abs(),

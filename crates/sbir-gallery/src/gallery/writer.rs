@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use super::lock::WriteLock;
+use super::region::Region;
 use super::{sql, vector};
 use crate::error::{Error, Result};
-use crate::store::{Photo, RelPath, Space, bytes_to_path, path_to_bytes};
+use crate::store::{Photo, Record, RelPath, Space, Touch, bytes_to_path, path_to_bytes};
 
 /// The right to write to a gallery, and the means.
 pub(crate) struct Writer {
@@ -17,32 +18,21 @@ pub(crate) struct Writer {
 }
 
 /// A photo with its vector as it is stored.
-pub(crate) struct Put {
-    pub(crate) root: i64,
-    pub(crate) path: RelPath,
-    pub(crate) size: u64,
-    pub(crate) mtime_ns: i64,
-    pub(crate) hash: [u8; 32],
-    pub(crate) width: u32,
-    pub(crate) height: u32,
+struct Put<'a> {
+    root: i64,
+    photo: &'a Photo,
     /// Bits of f16.
-    pub(crate) halves: Vec<u16>,
+    halves: Vec<u16>,
 }
 
 /// A change to one photo.
 pub(crate) enum Change {
     /// It is new, or its content is.
-    Put(Box<Put>),
+    Put(Box<Record>),
     /// Its file was written anew with the same content.
-    Touch { id: i64, size: u64, mtime_ns: i64 },
-    /// Its file lies elsewhere now, where the gallery knows no photo.
-    Move { id: i64, root: i64, path: RelPath, size: u64, mtime_ns: i64 },
-}
-
-/// Content that the gallery knows.
-pub(crate) struct Known {
-    pub(crate) photo: Photo,
-    pub(crate) halves: Vec<u16>,
+    Touch(Touch),
+    /// Its file lies elsewhere now, where the gallery knows no photo: the photo as it is, with the id that it had.
+    Move(Box<Record>),
 }
 
 impl Writer {
@@ -65,7 +55,7 @@ impl Writer {
         let path = self.path.clone();
         let transaction = self.transaction().map_err(&failed)?;
         if let Some(held) = sql::space(&transaction).map_err(&failed)? {
-            return super::same_space(&path, space, &held);
+            return space.check(&path.display().to_string(), &held);
         }
         let mut insert =
             transaction.prepare("INSERT INTO meta VALUES (?1, ?2)").map_err(&failed)?;
@@ -78,8 +68,7 @@ impl Writer {
     /// The number of a root, which is entered if it is new.
     pub(crate) fn root(&mut self, root: &Path) -> Result<i64> {
         let failed = self.failed();
-        let bytes = path_to_bytes(root)?;
-        root_id(&self.connection, &bytes).map_err(&failed)
+        root_id(&self.connection, root).map_err(&failed)
     }
 
     /// Makes the photos of one root those of another, which lies above it.
@@ -107,51 +96,42 @@ impl Writer {
         }
         let failed = self.failed();
         let transaction = self.transaction().map_err(&failed)?;
-        let apply = || -> rusqlite::Result<()> {
-            let generation = next_generation(&transaction)?;
-            for change in changes {
-                match change {
-                    Change::Put(photo) => put(&transaction, photo, generation).map(drop)?,
-                    Change::Touch { id, size, mtime_ns } => transaction
-                        .prepare_cached("UPDATE photo SET size = ?2, mtime = ?3 WHERE id = ?1")?
-                        .execute(params![id, size.cast_signed(), mtime_ns])
-                        .map(drop)?,
-                    Change::Move { id, root, path, size, mtime_ns } => transaction
-                        .prepare_cached(
-                            "UPDATE photo SET root = ?2, path = ?3, size = ?4, mtime = ?5
-                             WHERE id = ?1",
-                        )?
-                        .execute(params![id, root, path.as_bytes(), size.cast_signed(), mtime_ns])
-                        .map(drop)?,
+        let generation = next_generation(&transaction).map_err(&failed)?;
+        let mut roots = RootIds::default();
+        for change in changes {
+            match change {
+                Change::Put(record) => {
+                    let root = roots.find(&transaction, &record.photo.root).map_err(&failed)?;
+                    let put = Put::new(root, record)?;
+                    self::put(&transaction, &put, generation).map(drop)
+                }
+                Change::Touch(Touch { id, size, mtime_ns }) => {
+                    touch(&transaction, id.row(), *size, *mtime_ns)
+                }
+                Change::Move(record) => {
+                    let root = roots.find(&transaction, &record.photo.root).map_err(&failed)?;
+                    relocate(&transaction, root, &record.photo)
                 }
             }
-            Ok(())
-        };
-        apply().map_err(&failed)?;
+            .map_err(&failed)?;
+        }
         transaction.commit().map_err(&failed)
     }
 
-    /// Writes photos whose roots are given by path; says how many were new.
+    /// Writes photos, all or none; says how many were new, and how many took another's place.
     pub(crate) fn put_all(
         &mut self,
-        records: &mut dyn Iterator<Item = Result<(PathBuf, Put)>>,
+        records: &mut dyn Iterator<Item = Result<Record>>,
     ) -> Result<(u64, u64)> {
         let failed = self.failed();
         let transaction = self.transaction().map_err(&failed)?;
         let generation = next_generation(&transaction).map_err(&failed)?;
         let (mut added, mut replaced) = (0, 0);
-        let mut last: Option<(PathBuf, i64)> = None;
+        let mut roots = RootIds::default();
         for record in records {
-            let (root, mut photo) = record?;
-            photo.root = match &last {
-                Some((path, id)) if *path == root => *id,
-                _ => {
-                    let id = root_id(&transaction, &path_to_bytes(&root)?).map_err(&failed)?;
-                    last = Some((root, id));
-                    id
-                }
-            };
-            if put(&transaction, &photo, generation).map_err(&failed)? {
+            let record = record?;
+            let root = roots.find(&transaction, &record.photo.root).map_err(&failed)?;
+            if put(&transaction, &Put::new(root, &record)?, generation).map_err(&failed)? {
                 added += 1;
             } else {
                 replaced += 1;
@@ -199,6 +179,14 @@ impl Writer {
         Ok(count)
     }
 
+    /// Forgets all photos at or below a place; says how many there were.
+    pub(crate) fn delete_under(&mut self, place: &Path) -> Result<u64> {
+        let failed = self.failed();
+        let region = Region::under(&self.connection, place).map_err(&failed)?;
+        let ids = region.ids(&self.connection).map_err(&failed)?;
+        self.delete(&ids)
+    }
+
     /// Gives unused space back to the disk.
     pub(super) fn compact(&mut self) -> Result<()> {
         let failed = self.failed();
@@ -228,10 +216,13 @@ fn next_generation(connection: &Connection) -> rusqlite::Result<i64> {
         .query_row([], |row| row.get(0))
 }
 
-fn root_id(connection: &Connection, path: &[u8]) -> rusqlite::Result<i64> {
+fn root_id(connection: &Connection, root: &Path) -> rusqlite::Result<i64> {
+    // A path of the file system, or of an object store, is bytes.
+    let path = path_to_bytes(root)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     let known = connection
         .prepare_cached("SELECT id FROM root WHERE path = ?1")?
-        .query_row([path], |row| row.get(0))
+        .query_row([&path], |row| row.get(0))
         .optional()?;
     match known {
         Some(id) => Ok(id),
@@ -241,13 +232,64 @@ fn root_id(connection: &Connection, path: &[u8]) -> rusqlite::Result<i64> {
     }
 }
 
+/// The numbers of roots; photos come root by root, mostly.
+#[derive(Default)]
+struct RootIds(Option<(PathBuf, i64)>);
+
+impl RootIds {
+    fn find(&mut self, connection: &Connection, root: &Path) -> rusqlite::Result<i64> {
+        match &self.0 {
+            Some((path, id)) if path == root => Ok(*id),
+            _ => {
+                let id = root_id(connection, root)?;
+                self.0 = Some((root.into(), id));
+                Ok(id)
+            }
+        }
+    }
+}
+
+impl<'a> Put<'a> {
+    /// A record whose root has a number.
+    ///
+    /// # Errors
+    /// If its vector cannot be stored.
+    fn new(root: i64, record: &'a Record) -> Result<Self> {
+        Ok(Self { root, photo: &record.photo, halves: vector::to_halves(&record.embedding)? })
+    }
+}
+
+fn touch(
+    connection: &Connection,
+    id: Option<i64>,
+    size: u64,
+    mtime_ns: i64,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE photo SET size = ?2, mtime = ?3 WHERE id = ?1")?
+        .execute(params![id, size.cast_signed(), mtime_ns])
+        .map(drop)
+}
+
+/// Notes where a photo lies now.
+fn relocate(connection: &Connection, root: i64, photo: &Photo) -> rusqlite::Result<()> {
+    let Photo { id, path, size, mtime_ns, .. } = photo;
+    connection
+        .prepare_cached(
+            "UPDATE photo SET root = ?2, path = ?3, size = ?4, mtime = ?5 WHERE id = ?1",
+        )?
+        .execute(params![id.row(), root, path.as_bytes(), size.cast_signed(), mtime_ns])
+        .map(drop)
+}
+
 /// Writes a photo; says whether it is new.
-fn put(connection: &Connection, photo: &Put, generation: i64) -> rusqlite::Result<bool> {
+fn put(connection: &Connection, put: &Put<'_>, generation: i64) -> rusqlite::Result<bool> {
+    let Put { root, photo, halves } = put;
+    let Photo { path, size, mtime_ns, hash, width, height, .. } = photo;
     let known: Option<i64> = connection
         .prepare_cached("SELECT id FROM photo WHERE root = ?1 AND path = ?2")?
-        .query_row(params![photo.root, photo.path.as_bytes()], |row| row.get(0))
+        .query_row(params![root, path.as_bytes()], |row| row.get(0))
         .optional()?;
-    let Put { root, path, size, mtime_ns, hash, width, height, halves } = photo;
     let id: i64 = connection
         .prepare_cached(
             "INSERT INTO photo (id, root, path, size, mtime, hash, width, height, generation)
@@ -282,25 +324,5 @@ pub(crate) fn roots(connection: &Connection) -> rusqlite::Result<Vec<(i64, PathB
     let mut statement = connection.prepare_cached("SELECT id, path FROM root ORDER BY path")?;
     let rows = statement
         .query_map([], |row| Ok((row.get(0)?, bytes_to_path(&row.get::<_, Vec<u8>>(1)?))))?;
-    rows.collect()
-}
-
-/// The photos that have some content: the first few, for there is no need of more.
-pub(super) fn known(
-    connection: &Connection,
-    hash: &[u8; 32],
-    dimension: usize,
-) -> rusqlite::Result<Vec<Known>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {}, photo.id, vector, checksum FROM photo
-         JOIN root ON root.id = photo.root JOIN embedding ON embedding.id = photo.id
-         WHERE hash = ?1 ORDER BY photo.id LIMIT 4",
-        sql::PHOTO
-    ))?;
-    let rows = statement.query_map([hash], |row| {
-        let mut halves = Vec::with_capacity(dimension);
-        vector::read(row, 8, dimension, &mut halves)?;
-        Ok(Known { photo: sql::photo(row)?, halves })
-    })?;
     rows.collect()
 }

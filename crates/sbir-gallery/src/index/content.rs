@@ -12,8 +12,9 @@ use sha2::{Digest as _, Sha256};
 use super::target::is_present;
 use super::walk::Job;
 use super::{Counters, Failure, Message};
-use crate::error::{Error, Result};
-use crate::gallery::{Gallery, Known, mtime_ns};
+use crate::error::Error;
+use crate::photo_file::mtime_ns;
+use crate::store::{PhotoId, Record, VectorStore};
 
 /// A file that was read.
 pub(super) struct Content {
@@ -25,19 +26,18 @@ pub(super) struct Content {
 }
 
 pub(super) enum Found {
-    /// The row at this path has this content.
-    Same { id: i64 },
-    /// Another row has it; `moved` if that row's file is gone from where it was.
-    Elsewhere { known: Box<Known>, moved: bool },
+    /// The photo at this path has this content.
+    Same { id: PhotoId },
+    /// Another photo has it; `moved` if that one's file is gone from where it was.
+    Elsewhere { known: Box<Record>, moved: bool },
     /// Nobody has; this is what it shows.
     New(Upright),
 }
 
 /// Reads files until there are no more.
 pub(super) struct Reader<'a> {
-    pub(super) gallery: &'a Gallery,
+    pub(super) store: &'a dyn VectorStore,
     pub(super) counters: &'a Counters,
-    pub(super) dimension: usize,
     /// The short side that is enough, in pixels.
     pub(super) short_side: u32,
     pub(super) jobs: Receiver<Job>,
@@ -81,7 +81,7 @@ impl Reader<'_> {
         let metadata = file.metadata().map_err(unreadable)?;
         let bytes = read_bounded(file, metadata.len(), place)?;
         let hash: [u8; 32] = Sha256::digest(&bytes).into();
-        let known = self.known(&hash).map_err(Problem::Gallery)?;
+        let known = self.store.with_content(&hash).map_err(Problem::Gallery)?;
         let found = self.recognise(&job, known);
         let found = match found {
             Some(found) => found,
@@ -94,17 +94,13 @@ impl Reader<'_> {
         Ok(Content { job, size, mtime_ns, hash, found })
     }
 
-    fn known(&self, hash: &[u8; 32]) -> Result<Vec<Known>> {
-        self.gallery.known(hash, self.dimension)
-    }
-
-    fn recognise(&self, job: &Job, known: Vec<Known>) -> Option<Found> {
-        if let Some(same) = known.iter().find(|known| Some(known.photo.id.0) == job.row) {
-            return Some(Found::Same { id: same.photo.id.0 });
+    fn recognise(&self, job: &Job, known: Vec<Record>) -> Option<Found> {
+        if let Some(same) = known.iter().find(|known| Some(known.photo.id) == job.known) {
+            return Some(Found::Same { id: same.photo.id });
         }
-        // Where the gallery knows a photo here already, its row takes the content.
-        let gone = |known: &Known| {
-            job.row.is_none()
+        // Where the store knows a photo here already, that one takes the content.
+        let gone = |known: &Record| {
+            job.known.is_none()
                 && fs_err::symlink_metadata(known.photo.location())
                     .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
                 && is_present(&known.photo.root)

@@ -65,14 +65,13 @@ impl Listing {
         } else if !file_type.is_file() {
             return;
         } else {
-            match extension(name).as_slice() {
-                b"jpg" | b"jpeg" | b"jpe" | b"jfif" | b"png" | b"webp" | b"gif" | b"bmp"
-                | b"dib" | b"tif" | b"tiff" | b"heic" | b"heif" | b"hif" => Kind::Photo,
-                b"avif" => {
+            match NameKind::of(name) {
+                NameKind::Photo => Kind::Photo,
+                NameKind::Unsupported => {
                     self.unsupported += 1;
                     return;
                 }
-                _ => return,
+                NameKind::Other => return,
             }
         };
         self.entries.push((self.names.len(), name.len() as u32, kind));
@@ -93,6 +92,30 @@ impl Listing {
             Some((name, Kind::Folder)) => Some(name),
             _ => None,
         })
+    }
+}
+
+/// What a file's name says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// A photo that can be decoded.
+    Photo,
+    /// A photo that no decoder here knows: AVIF.
+    Unsupported,
+    /// Something else.
+    Other,
+}
+
+impl NameKind {
+    /// Tells by the end of a name, or of a path.
+    #[must_use]
+    pub fn of(name: &[u8]) -> Self {
+        match extension(name).as_slice() {
+            b"jpg" | b"jpeg" | b"jpe" | b"jfif" | b"png" | b"webp" | b"gif" | b"bmp" | b"dib"
+            | b"tif" | b"tiff" | b"heic" | b"heif" | b"hif" => Self::Photo,
+            b"avif" => Self::Unsupported,
+            _ => Self::Other,
+        }
     }
 }
 

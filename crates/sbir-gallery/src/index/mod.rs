@@ -3,21 +3,27 @@
 //! Three stages run at once, with bounded queues between them: one thread walks the folders beside the rows
 //! ([`walk`]), some read, recognise and decode files ([`content`]), and the caller's thread embeds and writes ([`run`]).
 
+mod asked;
 mod content;
 mod listing;
+mod output;
 mod rows;
 mod run;
 mod target;
 mod walk;
+
+pub use listing::NameKind;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+pub(crate) use walk::each_photo;
+
 use crate::embedder::Embedder;
 use crate::error::{Error, Result};
-use crate::gallery::Gallery;
+use crate::store::{PhotoId, VectorStore};
 
 /// How an index run goes.
 #[derive(Clone, Debug)]
@@ -154,7 +160,8 @@ impl Summary {
 
 /// Brings a gallery up to date with folders.
 ///
-/// Walks each folder in order, beside the rows of its root. A file of the same size and time of modification is left
+/// Walks each folder in order, beside the rows of its root, or asking a store behind a network about many files at a
+/// time; any number of runs may write to such a store at once. A file of the same size and time of modification is left
 /// alone; else its content decides: known content keeps its embedding, wherever it lies now; new content is decoded on
 /// all cores while the embedder works. Photos are written in batches, each whole or not at all, so that a killed run is
 /// taken up where it was. A photo is forgotten only when its folder was listed whole without it, at the end of the run.
@@ -162,16 +169,16 @@ impl Summary {
 /// folder becomes part of it.
 ///
 /// # Errors
-/// If another process writes to the gallery, the gallery is of another encoder, damaged or cannot be written, a folder
+/// If another process writes to the local gallery, the gallery is of another encoder, damaged or cannot be written, a folder
 /// is unknown and missing, or the embedder fails. Photos that cannot be read are no error: see [`Summary::failures`].
 pub fn index(
-    gallery: &Gallery,
+    store: &dyn VectorStore,
     dirs: &[PathBuf],
     embedder: &dyn Embedder,
     options: &IndexOptions,
     progress: &dyn Progress,
 ) -> Result<Summary> {
-    run::Run::begin(gallery, dirs, embedder, options, progress)?.finish()
+    run::Run::begin(store, dirs, embedder, options, progress)?.finish()
 }
 
 /// What the stages tell each other without waiting.
@@ -199,10 +206,10 @@ impl Counters {
 enum Message {
     Content(Box<content::Content>),
     Failed(Failure),
-    /// A folder was walked to its end; these rows' files were not met.
+    /// A folder was walked to its end; these photos' files were not met.
     Walked {
         target: usize,
-        gone: Vec<i64>,
+        gone: Vec<PhotoId>,
     },
     /// The photos are counted.
     Counted(u64),

@@ -1,11 +1,13 @@
 //! The rows of a root in the order of their paths, some at a time.
 
 use std::collections::VecDeque;
+use std::path::Path;
 
 use rusqlite::params;
 
 use crate::error::{Error, Result};
-use crate::gallery::Gallery;
+use crate::gallery::{Gallery, roots};
+use crate::store::PhotoId;
 
 /// How many rows are read at once: no statement stays open, so that the log of a long run can be emptied.
 const PAGE: usize = 4096;
@@ -13,7 +15,7 @@ const PAGE: usize = 4096;
 /// What the gallery knows of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    pub(super) id: i64,
+    pub(super) id: PhotoId,
     pub(super) path: Vec<u8>,
     pub(super) size: u64,
     pub(super) mtime_ns: i64,
@@ -22,7 +24,8 @@ pub(super) struct Row {
 /// The rows of a root below a folder.
 pub(super) struct Rows<'a> {
     gallery: &'a Gallery,
-    root: i64,
+    /// Nothing is known of a new one.
+    root: Option<i64>,
     /// Rows after this path, and before the other, are still to be read.
     after: Vec<u8>,
     before: Option<Vec<u8>>,
@@ -32,12 +35,15 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// `below` is the folder's path below the root; empty for the root.
-    pub(super) fn new(gallery: &'a Gallery, root: i64, below: &[u8]) -> Self {
+    pub(super) fn new(gallery: &'a Gallery, root: &Path, below: &[u8]) -> Result<Self> {
+        let known =
+            gallery.read(|connection| roots(connection).map_err(|error| gallery.meaning(error)))?;
+        let root = known.into_iter().find(|(_, path)| path == root).map(|(id, _)| id);
         let bound = |end: &[u8]| [below, end].concat();
         // Paths below begin with the folder's and a slash; the byte after a slash is a zero.
         let (after, before) =
             if below.is_empty() { (Vec::new(), None) } else { (bound(b"/"), Some(bound(b"0"))) };
-        Self { gallery, root, after, before, page: VecDeque::new(), ended: false }
+        Ok(Self { gallery, root, after, before, page: VecDeque::new(), ended: false })
     }
 
     pub(super) fn peek(&mut self) -> Result<Option<&Row>> {
@@ -64,7 +70,7 @@ impl<'a> Rows<'a> {
                     params![self.root, self.after, self.before, PAGE as i64],
                     |row| {
                         Ok(Row {
-                            id: row.get(0)?,
+                            id: PhotoId::from_row(row.get(0)?),
                             path: row.get(1)?,
                             size: row.get::<_, i64>(2)?.cast_unsigned(),
                             mtime_ns: row.get(3)?,

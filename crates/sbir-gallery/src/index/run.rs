@@ -10,13 +10,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use sbir_data::Upright;
 
 use super::content::{Content, Found, Reader};
+use super::output::Output;
 use super::target::Targets;
 use super::walk::{Job, Walk, count};
 use super::{Counters, Failure, IndexOptions, Message, Phase, Progress, Summary};
 use crate::embedder::Embedder;
 use crate::error::{Error, Result};
-use crate::gallery::{Change, Gallery, Put, Writer, to_halves};
-use crate::store::{Space, escaped};
+use crate::gallery::Change;
+use crate::store::{Photo, PhotoId, Record, Space, Touch, VectorStore, escaped};
 
 /// How often the caller is told.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -29,8 +30,8 @@ const RATE_OVER: Duration = Duration::from_secs(5);
 
 /// A run of the indexer.
 pub(super) struct Run<'a> {
-    gallery: &'a Gallery,
-    writer: Writer,
+    store: &'a dyn VectorStore,
+    output: Output<'a>,
     embedder: &'a dyn Embedder,
     options: &'a IndexOptions,
     progress: &'a dyn Progress,
@@ -46,32 +47,30 @@ pub(super) struct Run<'a> {
     photos: Vec<Upright>,
     contents: Vec<Content>,
     changes: Vec<Change>,
-    /// Rows that were given to files elsewhere.
-    moved: HashSet<i64>,
-    /// For each target, the rows whose files were not met, once it was walked to its end.
-    gone: Vec<Option<Vec<i64>>>,
+    /// Photos whose files lie elsewhere now.
+    moved: HashSet<PhotoId>,
+    /// For each target, the photos whose files were not met, once it was walked to its end.
+    gone: Vec<Option<Vec<PhotoId>>>,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn begin(
-        gallery: &'a Gallery,
+        store: &'a dyn VectorStore,
         dirs: &[std::path::PathBuf],
         embedder: &'a dyn Embedder,
         options: &'a IndexOptions,
         progress: &'a dyn Progress,
     ) -> Result<Self> {
-        let mut writer = gallery.writer()?;
-        writer.ensure(&Space {
-            fingerprint: embedder.fingerprint().into(),
-            dimension: embedder.dimension(),
-        })?;
-        let targets = Targets::find(gallery, &mut writer, dirs)?;
+        let space =
+            Space { fingerprint: embedder.fingerprint().into(), dimension: embedder.dimension() };
+        let mut output = Output::open(store, &space)?;
+        let targets = Targets::find(store, &mut output, dirs)?;
         let counters = Arc::new(Counters { cancel: options.cancel.clone(), ..Counters::default() });
         let now = Instant::now();
         let gone = targets.present.iter().map(|_| None).collect();
         Ok(Self {
-            gallery,
-            writer,
+            store,
+            output,
             embedder,
             options,
             progress,
@@ -99,8 +98,8 @@ impl<'a> Run<'a> {
         if !self.summary.cancelled {
             self.forget()?;
         }
-        self.writer.checkpoint();
-        self.gallery.settle()?;
+        self.output.close();
+        self.store.settle()?;
         self.summary.missing_roots.clone_from(&self.targets.missing);
         self.summary.snapshot.phase = Phase::Done;
         self.tell();
@@ -117,16 +116,15 @@ impl<'a> Run<'a> {
         let (messages, messages_out) = bounded::<Message>(self.options.batch.max(1) + threads);
         let counters = Arc::clone(&self.counters);
         let targets = self.targets.present.clone();
-        let (gallery, rehash) = (self.gallery, self.options.rehash);
+        let (store, rehash) = (self.store, self.options.rehash);
         let reader = Reader {
-            gallery,
+            store,
             counters: &counters,
-            dimension: self.embedder.dimension(),
             short_side: 2 * self.embedder.image_size() as u32,
             jobs: jobs_out,
             messages: messages.clone(),
         };
-        let walk = Walk { gallery, counters: &counters, rehash, jobs, messages: messages.clone() };
+        let walk = Walk { store, counters: &counters, rehash, jobs, messages: messages.clone() };
         thread::scope(|scope| {
             scope.spawn(|| {
                 if let Some(photos) = count(&targets, &counters) {
@@ -150,9 +148,8 @@ impl<'a> Run<'a> {
             });
             for _ in 0..threads {
                 let reader = Reader {
-                    gallery,
+                    store,
                     counters: &counters,
-                    dimension: reader.dimension,
                     short_side: reader.short_side,
                     jobs: reader.jobs.clone(),
                     messages: reader.messages.clone(),
@@ -216,26 +213,20 @@ impl<'a> Run<'a> {
             Found::Same { id } => {
                 snapshot.touched += 1;
                 let (size, mtime_ns) = (content.size, content.mtime_ns);
-                self.changes.push(Change::Touch { id, size, mtime_ns });
+                self.changes.push(Change::Touch(Touch { id, size, mtime_ns }));
             }
             Found::Elsewhere { known, moved } => {
                 snapshot.moved += 1;
-                let id = known.photo.id.0;
                 let Content { job, size, mtime_ns, hash, .. } = content;
-                // A row can follow one file only; a second copy gets a row of its own.
+                let Photo { id, width, height, .. } = known.photo;
+                let root = job.target.root.clone();
+                let photo = Photo { id, root, path: job.path, size, mtime_ns, hash, width, height };
+                let record = Box::new(Record { photo, embedding: known.embedding });
+                // A photo can follow one file only; a second copy is a photo of its own.
                 self.changes.push(if moved && self.moved.insert(id) {
-                    Change::Move { id, root: job.target.root_id, path: job.path, size, mtime_ns }
+                    Change::Move(record)
                 } else {
-                    Change::Put(Box::new(Put {
-                        root: job.target.root_id,
-                        path: job.path,
-                        size,
-                        mtime_ns,
-                        hash,
-                        width: known.photo.width,
-                        height: known.photo.height,
-                        halves: known.halves,
-                    }))
+                    Change::Put(record)
                 });
             }
             Found::New(ref photo) => {
@@ -278,16 +269,18 @@ impl<'a> Run<'a> {
                 Found::New(photo) => photo.full_size,
                 _ => [0, 0],
             };
-            self.changes.push(Change::Put(Box::new(Put {
-                root: job.target.root_id,
+            let photo = Photo {
+                id: PhotoId(0),
+                root: job.target.root.clone(),
                 path: job.path,
                 size,
                 mtime_ns,
                 hash,
                 width: full_size[0],
                 height: full_size[1],
-                halves: to_halves(vector)?,
-            })));
+            };
+            let record = Record { photo, embedding: vector.to_vec() };
+            self.changes.push(Change::Put(Box::new(record)));
             self.summary.snapshot.embedded += 1;
         }
         Ok(())
@@ -295,7 +288,7 @@ impl<'a> Run<'a> {
 
     fn write(&mut self) -> Result<()> {
         self.written = Instant::now();
-        self.writer.apply(&self.changes)?;
+        self.output.apply(&self.changes)?;
         self.changes.clear();
         Ok(())
     }
@@ -321,12 +314,13 @@ impl<'a> Run<'a> {
             }
             ids.extend(gone.into_iter().filter(|id| !self.moved.contains(id)));
         }
+        let mut removed = self.output.delete(&ids)?;
         if self.options.prune {
             for folder in std::mem::take(&mut self.targets.missing) {
-                ids.extend(self.gallery.ids_under(&folder)?);
+                removed += self.output.delete_under(&folder)?;
             }
         }
-        self.summary.snapshot.removed = self.writer.delete(&ids)?;
+        self.summary.snapshot.removed = removed;
         Ok(())
     }
 

@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::listing::Listing;
+use super::output::Output;
 use crate::error::{Error, Result};
-use crate::gallery::{Gallery, RootFolder, Writer, absolute, roots};
-use crate::store::{RelPath, name_bytes};
+use crate::gallery::absolute;
+use crate::photo_file::RootFolder;
+use crate::store::{VectorStore, name_bytes};
 
 /// A folder to walk.
 #[derive(Debug)]
 pub(super) struct Target {
     /// The root that it is, or is part of.
     pub(super) root: PathBuf,
-    pub(super) root_id: i64,
     /// Its path below the root; empty if it is the root.
     pub(super) below: Vec<u8>,
     /// The root held open, through which files are opened.
@@ -33,17 +34,20 @@ pub(super) struct Targets {
 
 impl Targets {
     /// Finds the roots of folders; new folders become roots, which take in the roots below them.
-    pub(super) fn find(gallery: &Gallery, writer: &mut Writer, dirs: &[PathBuf]) -> Result<Self> {
+    pub(super) fn find(
+        store: &dyn VectorStore,
+        output: &mut Output<'_>,
+        dirs: &[PathBuf],
+    ) -> Result<Self> {
         let mut folders: Vec<_> = dirs.iter().map(|dir| absolute(dir)).collect();
         folders.sort();
         // A folder below another is walked with it.
         folders.dedup_by(|folder, before| folder.starts_with(before.as_path()));
         let mut found = Self::default();
         for folder in folders {
-            let known = gallery
-                .read(|connection| roots(connection).map_err(|error| gallery.meaning(error)))?;
-            let holds_rows =
-                known.iter().any(|(_, root)| folder.starts_with(root) || root.starts_with(&folder));
+            let known: Vec<_> = store.roots()?.into_iter().map(|root| root.path).collect();
+            let holds_photos =
+                known.iter().any(|root| folder.starts_with(root) || root.starts_with(&folder));
             let listing = match fs_err::metadata(&folder) {
                 Ok(metadata) if metadata.is_dir() => Listing::read(&folder),
                 Ok(_) => return Err(Error::NoFolder { path: folder }),
@@ -51,7 +55,7 @@ impl Targets {
             };
             // An empty folder may be where a disk is mounted at other times.
             let missing = listing.as_ref().map_or(true, |listing| listing.all == 0);
-            if missing && holds_rows {
+            if missing && holds_photos {
                 found.missing.push(folder);
                 continue;
             }
@@ -62,34 +66,31 @@ impl Targets {
                 }
                 Err(error) => return Err(error.into()),
             }
-            found.present.push(Arc::new(Self::target(writer, &known, folder)?));
+            found.present.push(Arc::new(Self::target(output, &known, folder)?));
         }
         Ok(found)
     }
 
-    fn target(writer: &mut Writer, known: &[(i64, PathBuf)], folder: PathBuf) -> Result<Target> {
-        let above = known.iter().find(|(_, root)| folder.starts_with(root));
-        let (root_id, root, below) = match above {
-            Some((id, root)) => {
+    fn target(output: &mut Output<'_>, known: &[PathBuf], folder: PathBuf) -> Result<Target> {
+        let above = known.iter().find(|root| folder.starts_with(root));
+        let (root, below) = match above {
+            Some(root) => {
                 let below = folder.strip_prefix(root).unwrap_or(Path::new(""));
                 let below = name_bytes(below.as_os_str()).unwrap_or_default().to_vec();
-                (*id, root.clone(), below)
+                (root.clone(), below)
             }
             None => {
-                let id = writer.root(&folder)?;
-                for (inner, root) in known {
-                    if let Ok(below) = root.strip_prefix(&folder) {
-                        writer.absorb(*inner, id, &RelPath::from_path(below)?)?;
-                    }
+                for inner in known.iter().filter(|root| root.starts_with(&folder)) {
+                    output.absorb(inner, &folder)?;
                 }
-                (id, folder, Vec::new())
+                (folder, Vec::new())
             }
         };
         let opened = RootFolder::open(&root).map_err(|error| {
             std::io::Error::new(error.kind(), format!("{}: {error}", root.display()))
         })?;
         let identity = identity(&root);
-        Ok(Target { root, root_id, below, folder: opened, identity })
+        Ok(Target { root, below, folder: opened, identity })
     }
 }
 

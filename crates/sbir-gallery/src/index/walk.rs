@@ -7,25 +7,26 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Sender;
 
+use super::asked::{Asked, Met};
 use super::listing::{Kind, Listing};
 use super::rows::{Row, Rows};
 use super::target::Target;
 use super::{Counters, Failure, Message};
 use crate::error::Result;
-use crate::gallery::{Gallery, mtime_ns};
-use crate::store::{RelPath, bytes_to_path};
+use crate::photo_file::mtime_ns;
+use crate::store::{PhotoId, RelPath, VectorStore, bytes_to_path};
 
 /// A file to read.
 pub(super) struct Job {
     pub(super) target: Arc<Target>,
     pub(super) path: RelPath,
-    /// The row at this path.
-    pub(super) row: Option<i64>,
+    /// The photo that the store has here.
+    pub(super) known: Option<PhotoId>,
 }
 
 /// What a walk is connected to.
 pub(super) struct Walk<'a> {
-    pub(super) gallery: &'a Gallery,
+    pub(super) store: &'a dyn VectorStore,
     pub(super) counters: &'a Counters,
     pub(super) rehash: bool,
     pub(super) jobs: Sender<Job>,
@@ -44,12 +45,15 @@ struct Frame {
 }
 
 impl Walk<'_> {
-    /// Walks a folder; gives the rows whose files are gone, or `None` if it did not come to the end.
-    pub(super) fn run(&self, target: &Arc<Target>) -> Result<Option<Vec<i64>>> {
+    /// Walks a folder; gives the photos whose files are gone, or `None` if it did not come to the end.
+    pub(super) fn run(&self, target: &Arc<Target>) -> Result<Option<Vec<PhotoId>>> {
         let mut pass = Pass {
             walk: self,
             target,
-            rows: Rows::new(self.gallery, target.root_id, &target.below),
+            beside: match self.store.local() {
+                Some(gallery) => Beside::Rows(Rows::new(gallery, &target.root, &target.below)?),
+                None => Beside::Asked(Asked::new(self.store)),
+            },
             gone: Vec::new(),
         };
         Ok(match pass.run()? {
@@ -70,8 +74,15 @@ impl Walk<'_> {
 struct Pass<'a> {
     walk: &'a Walk<'a>,
     target: &'a Arc<Target>,
-    rows: Rows<'a>,
-    gone: Vec<i64>,
+    beside: Beside<'a>,
+    gone: Vec<PhotoId>,
+}
+
+/// What the store knows, beside the files.
+enum Beside<'a> {
+    /// In the order of the walk.
+    Rows(Rows<'a>),
+    Asked(Asked<'a>),
 }
 
 impl Pass<'_> {
@@ -97,11 +108,23 @@ impl Pass<'_> {
                 return Ok(Err(stopped));
             }
         }
-        // All others are gone.
-        while let Some(row) = self.rows.next()? {
-            self.gone.push(row.id);
+        match &mut self.beside {
+            // All others are gone.
+            Beside::Rows(rows) => {
+                while let Some(row) = rows.next()? {
+                    self.gone.push(row.id);
+                }
+            }
+            Beside::Asked(_) => {
+                if let Err(stopped) = self.ask()? {
+                    return Ok(Err(stopped));
+                }
+                if let Beside::Asked(asked) = &self.beside {
+                    self.gone = asked.gone(self.target, || self.walk.counters.stopped())?;
+                }
+            }
         }
-        Ok(Ok(()))
+        Ok(if self.walk.counters.stopped() { Err(Stopped) } else { Ok(()) })
     }
 
     /// Lists a folder. If that fails, its rows are passed over.
@@ -120,8 +143,14 @@ impl Pass<'_> {
             }
             Err(error) => {
                 self.gone_before(path)?;
-                while self.rows.peek()?.is_some_and(|row| row.path.starts_with(path)) {
-                    self.rows.next()?;
+                match &mut self.beside {
+                    Beside::Rows(rows) => {
+                        while rows.peek()?.is_some_and(|row| row.path.starts_with(path)) {
+                            rows.next()?;
+                        }
+                    }
+                    // Without the slash.
+                    Beside::Asked(asked) => asked.unlisted(path.strip_suffix(b"/").unwrap_or(path)),
                 }
                 Ok(self.walk.failed(folder, error.to_string()))
             }
@@ -130,8 +159,9 @@ impl Pass<'_> {
 
     /// Rows before a path were not met.
     fn gone_before(&mut self, path: &[u8]) -> Result<()> {
-        while self.rows.peek()?.is_some_and(|row| row.path.as_slice() < path) {
-            if let Some(row) = self.rows.next()? {
+        let Beside::Rows(rows) = &mut self.beside else { return Ok(()) };
+        while rows.peek()?.is_some_and(|row| row.path.as_slice() < path) {
+            if let Some(row) = rows.next()? {
                 self.gone.push(row.id);
             }
         }
@@ -140,11 +170,12 @@ impl Pass<'_> {
 
     fn file(&mut self, path: &[u8]) -> Result<Result<(), Stopped>> {
         self.gone_before(path)?;
-        let row = if self.rows.peek()?.is_some_and(|row| row.path == path) {
-            self.rows.next()?
-        } else {
-            None
-        };
+        let mut row = None;
+        if let Beside::Rows(rows) = &mut self.beside
+            && rows.peek()?.is_some_and(|row| row.path == path)
+        {
+            row = rows.next()?;
+        }
         let place = self.target.root.join(bytes_to_path(path));
         // Not through a link, should the file have become one.
         match fs_err::symlink_metadata(&place) {
@@ -156,9 +187,12 @@ impl Pass<'_> {
                     return Ok(Ok(()));
                 }
                 let Ok(path) = RelPath::new(path.to_vec()) else { return Ok(Ok(())) };
-                let row = row.map(|row| row.id);
-                let job = Job { target: Arc::clone(self.target), path, row };
-                Ok(self.walk.send(&self.walk.jobs, job))
+                if let Beside::Asked(asked) = &mut self.beside {
+                    let (size, mtime_ns) = (metadata.len(), mtime_ns(&metadata));
+                    let many = asked.meet(Met { path, size, mtime_ns });
+                    return if many { self.ask() } else { Ok(Ok(())) };
+                }
+                Ok(self.read(path, row.map(|row| row.id)))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.gone.extend(row.map(|row| row.id));
@@ -167,6 +201,47 @@ impl Pass<'_> {
             Err(error) => Ok(self.walk.failed(place, error.to_string())),
         }
     }
+
+    /// Has a file read.
+    fn read(&self, path: RelPath, known: Option<PhotoId>) -> Result<(), Stopped> {
+        self.walk.send(&self.walk.jobs, Job { target: Arc::clone(self.target), path, known })
+    }
+
+    /// Asks about the files that wait, and has those read that are new or changed.
+    fn ask(&mut self) -> Result<Result<(), Stopped>> {
+        let Beside::Asked(asked) = &mut self.beside else { return Ok(Ok(())) };
+        for (path, known) in asked.ask(self.target)? {
+            if !self.walk.rehash && known.is_some_and(|(_, same)| same) {
+                self.walk.counters.unchanged.fetch_add(1, Ordering::Relaxed);
+            } else if let Err(stopped) = self.read(path, known.map(|(id, _)| id)) {
+                return Ok(Err(stopped));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// Calls with the path of every photo below a root; what cannot be listed is passed over.
+pub(crate) fn each_photo(
+    root: &std::path::Path,
+    mut each: impl FnMut(RelPath) -> Result<()>,
+) -> Result<()> {
+    let mut stack = vec![Vec::new()];
+    while let Some(folder) = stack.pop() {
+        let Ok(listing) = Listing::read(&root.join(bytes_to_path(&folder))) else { continue };
+        for (name, kind) in (0..).map_while(|place| listing.get(place)) {
+            let path = if folder.is_empty() {
+                name.to_vec()
+            } else {
+                [folder.as_slice(), b"/", name].concat()
+            };
+            match kind {
+                Kind::Folder => stack.push(path),
+                Kind::Photo => each(RelPath::new(path)?)?,
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Counts the photos of folders; `None` if it was stopped.

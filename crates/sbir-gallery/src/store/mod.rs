@@ -1,34 +1,62 @@
 //! What every store of vectors can do, and the words it is asked in.
 
+mod id;
 mod path;
 mod types;
 
+use std::path::{Path, PathBuf};
+
+pub use id::{Cursor, NoId, PhotoId};
 pub use path::RelPath;
 pub(crate) use path::{bytes_to_path, escaped, name_bytes, path_to_bytes};
 pub use types::{
-    Cursor, Hit, Hits, Page, Photo, PhotoId, Record, SearchOptions, Selector, Space, Stats,
+    Hit, Hits, Page, Photo, Record, RootInfo, SearchOptions, Selector, Space, Stats, Touch,
 };
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::gallery::Gallery;
 
-/// A store of photos with their embeddings: the local [`Gallery`](crate::Gallery), and later remote ones.
+/// The most photos of a page.
+pub const MAX_PAGE: usize = 10_000;
+
+/// A store of photos with their embeddings: the local [`Gallery`], or one behind a network.
 ///
 /// Calls block, since the local search is work for every core and no waiting: an asynchronous server calls it on a
 /// blocking thread, and a store behind a network drives its own runtime inside. One instance serves many threads.
+///
+/// A photo is known by its root and path. Its id follows from them in stores behind a network, so that any number of
+/// writers may write the same photo; the local gallery numbers its photos, so that an id stays when a file is moved.
+///
+/// No answer is ever silently short: what could not be reached is an error that says so.
 pub trait VectorStore: Send + Sync {
-    /// Binds a new store to a space, or checks that it is the one the store holds.
+    /// What `--gallery` takes to name this store, without secrets.
+    fn name(&self) -> String;
+
+    /// The local gallery, if it is one: the indexer walks beside its rows.
+    fn local(&self) -> Option<&Gallery> {
+        None
+    }
+
+    /// Binds a new store to a space, or checks that it is the one the store holds. Any number of processes may do so at
+    /// once.
     ///
     /// # Errors
-    /// [`Error::OtherEncoder`](crate::Error::OtherEncoder) or
-    /// [`Error::OtherDimension`](crate::Error::OtherDimension) with the remedy where they differ.
+    /// [`Error::OtherEncoder`] or [`Error::OtherDimension`] with the remedy where they differ.
     fn ensure(&self, space: &Space) -> Result<()>;
 
-    /// Writes photos, each in the place of one of the same root and path: doing it twice changes nothing. Whole or not
-    /// at all; when it returns, the photos are safe and every search sees them.
+    /// Writes photos, each in the place of one of the same root and path: doing it twice changes nothing. When it
+    /// returns, the photos are safe and every search sees them. The local gallery writes a batch whole or not at all.
     ///
     /// # Errors
-    /// If a vector does not fit the space or is not finite, or the store cannot be written.
+    /// If a vector does not fit the space or is not finite, or the store cannot be written; some of the batch may then be
+    /// written where the store is behind a network.
     fn upsert(&self, batch: &[Record]) -> Result<()>;
+
+    /// Notes that files were written anew with the same content. Unknown ids are passed over.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    fn touch(&self, batch: &[Touch]) -> Result<()>;
 
     /// Forgets photos (their files stay) and says how many.
     ///
@@ -54,15 +82,122 @@ pub trait VectorStore: Send + Sync {
     /// As [`search`](Self::search).
     fn search_batch(&self, queries: &[&[f32]], options: &SearchOptions) -> Result<Vec<Hits>>;
 
-    /// The photos with their embeddings, at most `limit`, in order of id, from where the last page ended.
+    /// The photos in order of id, at most `limit` (and [`MAX_PAGE`]) at or below a place, from where the last page
+    /// ended.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn list(
+        &self,
+        under: Option<&Path>,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Page<Photo>>;
+
+    /// As [`list`](Self::list) for all photos, with their embeddings.
     ///
     /// # Errors
     /// If the store cannot be read.
     fn scan(&self, after: Option<Cursor>, limit: usize) -> Result<Page<Record>>;
+
+    /// The photos of these ids that there are, in any order, with their embeddings.
+    ///
+    /// # Shapes
+    /// - each embedding: `[dimension]`, of unit length but for the rounding of f16
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn get(&self, ids: &[PhotoId]) -> Result<Vec<Record>>;
+
+    /// A photo with its embedding.
+    ///
+    /// # Errors
+    /// [`Error::NoPhoto`] if there is none of this id; or if the store cannot be read.
+    fn record(&self, id: PhotoId) -> Result<Record> {
+        let found = self.get(&[id])?.into_iter().find(|record| record.photo.id == id);
+        found.ok_or(Error::NoPhoto { id })
+    }
+
+    /// The photos at these paths below a root, each in its place; at most [`MAX_PAGE`] at a time.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn lookup(&self, root: &Path, paths: &[RelPath]) -> Result<Vec<Option<Photo>>>;
+
+    /// Some photos (up to four) whose file has the content of this SHA-256.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn with_content(&self, hash: &[u8; 32]) -> Result<Vec<Record>>;
+
+    /// As many photos as there are up to `count`, each as likely as any other, none twice.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn sample(&self, count: usize) -> Result<Vec<Photo>>;
+
+    /// The roots of the photos, in order of path.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn roots(&self) -> Result<Vec<RootInfo>>;
 
     /// What the store holds.
     ///
     /// # Errors
     /// If the store cannot be read.
     fn stats(&self) -> Result<Stats>;
+
+    /// Makes the first search as fast as the others: derived files and indexes are brought up to date, or are on their
+    /// way.
+    ///
+    /// # Errors
+    /// If the store cannot be read. That derived data cannot be written is no error.
+    fn settle(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Gives unused space back, and builds derived data anew.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    fn compact(&self) -> Result<()> {
+        self.settle()
+    }
+
+    /// Whether the store answers, and well: what a load balancer asks. Takes a few seconds at most.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn ready(&self) -> Result<()> {
+        self.stats().map(drop)
+    }
+}
+
+/// Whether a path can be a root: an absolute path, or a place in an object store (`s3://bucket/folder`).
+#[must_use]
+pub fn is_root(path: &Path) -> bool {
+    path.is_absolute() || is_remote(path)
+}
+
+/// Whether a root lies in an object store.
+#[must_use]
+pub fn is_remote(root: &Path) -> bool {
+    name_bytes(root.as_os_str()).is_some_and(|bytes| bytes.starts_with(b"s3://"))
+}
+
+/// The paths that a place stands for when it is used as a filter: for every root, either all of it, or what lies below
+/// it at or under some relative path.
+#[must_use]
+pub fn regions(roots: &[PathBuf], place: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for root in roots {
+        if root.starts_with(place) {
+            found.push((root.clone(), Vec::new()));
+        } else if let Ok(below) = place.strip_prefix(root) {
+            let below = name_bytes(below.as_os_str()).unwrap_or_default().to_vec();
+            found.push((root.clone(), below));
+        }
+    }
+    found
 }

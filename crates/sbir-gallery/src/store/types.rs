@@ -1,11 +1,13 @@
 //! The words that a store is asked in.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
+use super::id::{Cursor, PhotoId};
+use super::is_remote;
 use super::path::{RelPath, escaped, name_bytes};
 
 /// The space that a store's vectors live in: vectors of two spaces cannot be compared.
@@ -17,31 +19,31 @@ pub struct Space {
     pub dimension: usize,
 }
 
-/// A photo's number in its store. It is never given twice, and stays when the file is moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PhotoId(pub i64);
-
-impl fmt::Display for PhotoId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for PhotoId {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
+impl Space {
+    /// Whether vectors of this space may go into the gallery of this name, which holds another's.
+    ///
+    /// # Errors
+    /// [`Error::OtherEncoder`] or [`Error::OtherDimension`] where they may not.
+    pub fn check(&self, gallery: &str, held: &Self) -> Result<()> {
+        let gallery = gallery.to_owned();
+        if self.fingerprint != held.fingerprint {
+            let (expected, found) = (self.fingerprint.clone(), held.fingerprint.clone());
+            return Err(Error::OtherEncoder { gallery, expected, found });
+        }
+        if self.dimension != held.dimension {
+            let (expected, found) = (held.dimension, self.dimension);
+            return Err(Error::OtherDimension { gallery, expected, found });
+        }
+        Ok(())
     }
 }
 
 /// What a store knows of a photo besides its embedding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Photo {
-    /// Its number; any in a [`Record`] that is to be written.
+    /// Its id; any in a [`Record`] that is to be written.
     pub id: PhotoId,
-    /// The folder it was indexed from, absolute.
+    /// The folder it was indexed from: absolute, or a place in an object store.
     pub root: PathBuf,
     /// Its path below the root.
     pub path: RelPath,
@@ -82,6 +84,37 @@ pub struct Record {
     pub photo: Photo,
     /// Its vector of unit length, `[dimension]`; stores may keep it as f16.
     pub embedding: Vec<f32>,
+}
+
+/// A file that was written anew with the same content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touch {
+    /// The photo.
+    pub id: PhotoId,
+    /// The file's size in bytes.
+    pub size: u64,
+    /// The file's time of modification in nanoseconds since 1970.
+    pub mtime_ns: i64,
+}
+
+/// A folder that photos of a store come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootInfo {
+    /// The folder: absolute, or a place in an object store.
+    pub path: PathBuf,
+    /// How many photos the store has of it.
+    pub photos: u64,
+    /// Whether it is there now, as seen from this machine; places in an object store count as there.
+    pub present: bool,
+}
+
+impl RootInfo {
+    /// Looks whether the root is there.
+    #[must_use]
+    pub fn new(path: PathBuf, photos: u64) -> Self {
+        let present = is_remote(&path) || path.is_dir();
+        Self { path, photos, present }
+    }
 }
 
 /// Which photos are meant.
@@ -146,11 +179,6 @@ pub struct Hits {
     pub searched: u64,
 }
 
-/// Where a page ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Cursor(pub i64);
-
 /// Some photos in order, and where to go on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {
@@ -169,8 +197,9 @@ pub struct Stats {
     pub photos: u64,
     /// The number of folders that were indexed.
     pub roots: u64,
-    /// Grows with every change: an answer of an earlier generation may be out of date.
+    /// Changes with every change of the photos, as far as the store can tell: an answer of another generation may be
+    /// out of date.
     pub generation: u64,
-    /// The bytes on disk, derived files included.
+    /// The bytes on disk, derived files included; 0 where the store does not say.
     pub bytes: u64,
 }

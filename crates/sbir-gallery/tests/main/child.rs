@@ -83,7 +83,10 @@ fn a_killed_run_loses_nothing_that_was_seen_and_is_taken_up() {
         if least > 0 {
             let gallery = Gallery::open(&place.gallery_path()).unwrap();
             assert!(gallery.stats().unwrap().photos >= seen);
-            assert_eq!(gallery.verify(true).unwrap().problems, Vec::<String>::new());
+            assert_eq!(
+                sbir_gallery::verify(&gallery, true).unwrap().problems,
+                Vec::<String>::new()
+            );
         }
     }
     let kept = place.gallery().stats().unwrap().photos;
@@ -92,7 +95,7 @@ fn a_killed_run_loses_nothing_that_was_seen_and_is_taken_up() {
     let summary = place.index(&colours).snapshot;
     assert_eq!((summary.unchanged, colours.taken() as u64), (kept, 120 - kept));
     let gallery = place.gallery();
-    let found = gallery.verify(true).unwrap();
+    let found = sbir_gallery::verify(&gallery, true).unwrap();
     assert_eq!((found.photos, found.missing, found.changed, found.problems.len()), (120, 0, 0, 0));
 }
 
@@ -138,7 +141,10 @@ fn a_full_disk_is_told_and_survived() {
     run(800);
     let kept = place.gallery().stats().unwrap().photos;
     assert!((1..600).contains(&kept), "{kept}");
-    assert_eq!(place.gallery().verify(true).unwrap().problems, Vec::<String>::new());
+    assert_eq!(
+        sbir_gallery::verify(&place.gallery(), true).unwrap().problems,
+        Vec::<String>::new()
+    );
     let colours = Colours::new();
     assert_eq!(place.index(&colours).snapshot.unchanged, kept);
     assert_eq!(colours.taken() as u64, 600 - kept);

@@ -30,7 +30,7 @@ fn every_damaged_page_is_detected_and_the_gallery_can_be_made_again() {
         let _ = fs::remove_file(place.gallery_path().with_file_name("gallery.sbir-vectors"));
         overwrite(&place, page);
         let problems = match Gallery::open(&place.gallery_path()) {
-            Ok(gallery) => gallery.verify(false).unwrap().problems,
+            Ok(gallery) => sbir_gallery::verify(&gallery, false).unwrap().problems,
             Err(error) => {
                 assert!(matches!(error, Error::Corrupt { .. }), "page {page}: {error}");
                 vec![error.to_string()]
@@ -88,7 +88,7 @@ fn a_flipped_bit_in_a_vector_is_detected() {
     bytes[at + 3] ^= 4;
     fs::write(place.gallery_path(), bytes).unwrap();
     let gallery = place.gallery();
-    let problems = gallery.verify(false).unwrap().problems;
+    let problems = sbir_gallery::verify(&gallery, false).unwrap().problems;
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].contains("checksum"), "{problems:?}");
     let error = gallery.search(&[0.1; DIMENSION], &SearchOptions::default()).unwrap_err();

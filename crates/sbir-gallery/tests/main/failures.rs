@@ -191,7 +191,7 @@ fn every_format_is_read() {
         };
         assert_eq!([photo.width, photo.height], size, "{name}");
         if size == [96, 64] {
-            let embedding = gallery.embedding(photo.id).unwrap();
+            let embedding = gallery.record(photo.id).unwrap().embedding;
             let score: f32 = embedding.iter().zip(&expected).map(|(a, b)| a * b).sum();
             assert!(score > 0.99, "{name}: {score}");
         }
@@ -233,7 +233,7 @@ fn photos_are_indexed_upright() {
             image::imageops::resize(&picture(5), 480, 320, image::imageops::FilterType::Nearest);
         let big = if turned { image::imageops::rotate90(&big) } else { big };
         let full = sbir_data::Upright::new(expected[0], expected[1], big.into_raw()).unwrap();
-        let embedding = gallery.embedding(photo.id).unwrap();
+        let embedding = gallery.record(photo.id).unwrap().embedding;
         let score: f32 =
             embedding.iter().zip(crate::support::vector(&full)).map(|(a, b)| a * b).sum();
         assert!(score > 0.999, "{}: {score}", photo.path);

@@ -130,7 +130,7 @@ fn copies_are_known_and_have_rows_of_their_own() {
     let gallery = place.gallery();
     for photo in gallery.list(None, None, 100).unwrap().items {
         let picture = sbir_data::Upright::load(&photo.location(), None).unwrap();
-        let embedding = gallery.embedding(photo.id).unwrap();
+        let embedding = gallery.record(photo.id).unwrap().embedding;
         let score: f32 = embedding.iter().zip(vector(&picture)).map(|(a, b)| a * b).sum();
         assert!(score > 0.999, "{}: {score}", photo.display());
     }

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod child;
+mod conformance;
 mod damage;
+mod elsewhere;
 mod failures;
 mod incremental;
 mod names;

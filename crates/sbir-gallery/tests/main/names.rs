@@ -4,9 +4,15 @@ use std::fs;
 use std::io::Read as _;
 
 use proptest::prelude::*;
-use sbir_gallery::{Error, Gallery, PhotoId, RelPath, SearchOptions, VectorStore as _};
+use sbir_gallery::{
+    Error, Gallery, OpenedPhoto, PhotoId, RelPath, SearchOptions, VectorStore as _, open_photo,
+};
 
 use crate::support::{Colours, Place, picture, rel, write_picture};
+
+fn open(gallery: &Gallery, id: PhotoId) -> Result<OpenedPhoto, Error> {
+    gallery.record(id).and_then(|record| open_photo(record.photo))
+}
 
 fn by_path(gallery: &Gallery, path: &str) -> PhotoId {
     let photos = gallery.list(None, None, 100).unwrap().items;
@@ -47,7 +53,7 @@ fn any_name_survives() {
     assert_eq!(found, expected);
     for photo in photos {
         assert_eq!(photo.display().lines().count(), 1);
-        assert!(!gallery.open_photo(photo.id).unwrap().changed);
+        assert!(!open(&gallery, photo.id).unwrap().changed);
     }
     let under = place.root().join(OsStr::from_bytes(b"fol\xffder"));
     let options = SearchOptions::nearest(10).under(&under);
@@ -86,7 +92,7 @@ fn links_are_not_followed() {
     fs::rename(root.join("sub"), outside.join("sub")).unwrap();
     symlink(outside.join("sub"), root.join("sub")).unwrap();
     for id in [first, third] {
-        let error = gallery.open_photo(id).unwrap_err();
+        let error = open(&gallery, id).unwrap_err();
         assert!(matches!(error, Error::PhotoGone { .. }), "{error}");
     }
     // The root itself may be given as a link.
@@ -105,17 +111,17 @@ fn a_photo_that_changed_is_told() {
     let gallery = place.gallery();
     let id = by_path(&gallery, "0.png");
     let mut bytes = Vec::new();
-    let mut opened = gallery.open_photo(id).unwrap();
-    opened.file.read_to_end(&mut bytes).unwrap();
+    let opened = open(&gallery, id).unwrap();
+    opened.content.into_file().unwrap().read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes, fs::read(place.root().join("0.png")).unwrap());
     assert!(!opened.changed && opened.size == bytes.len() as u64);
     fs::write(place.root().join("0.png"), "other").unwrap();
-    assert!(gallery.open_photo(id).unwrap().changed);
+    assert!(open(&gallery, id).unwrap().changed);
     fs::remove_file(place.root().join("0.png")).unwrap();
-    assert!(matches!(gallery.open_photo(id), Err(Error::PhotoGone { .. })));
+    assert!(matches!(open(&gallery, id), Err(Error::PhotoGone { .. })));
     fs::create_dir(place.root().join("0.png")).unwrap();
-    assert!(matches!(gallery.open_photo(id), Err(Error::PhotoGone { .. })));
-    assert!(matches!(gallery.open_photo(PhotoId(12345)), Err(Error::NoPhoto { id: 12345 })));
+    assert!(matches!(open(&gallery, id), Err(Error::PhotoGone { .. })));
+    assert!(matches!(open(&gallery, PhotoId(12345)), Err(Error::NoPhoto { id: PhotoId(12345) })));
 }
 
 #[test]

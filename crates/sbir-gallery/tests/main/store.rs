@@ -109,10 +109,10 @@ fn galleries_can_be_listed_in_pages() {
         }
     }
     assert!(ids.is_sorted() && ids.len() == 13, "{ids:?}");
-    let info = gallery.info().unwrap();
-    assert_eq!((info.stats.photos, info.roots.len()), (25, 1));
-    assert_eq!((info.roots[0].photos, info.roots[0].present), (25, true));
-    assert!(info.stats.bytes > 1000);
+    let (stats, roots) = (gallery.stats().unwrap(), gallery.roots().unwrap());
+    assert_eq!((stats.photos, stats.roots, roots.len()), (25, 1, 1));
+    assert_eq!((roots[0].photos, roots[0].present), (25, true));
+    assert!(stats.bytes > 1000);
 }
 
 #[test]
@@ -129,9 +129,11 @@ fn verification_counts_what_is_missing_and_changed() {
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&path, bytes).unwrap();
     std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
-    let found = gallery.verify(false).unwrap();
-    assert_eq!((found.photos, found.missing, found.changed), (6, 1, 1));
-    let found = gallery.verify(true).unwrap();
+    let found = sbir_gallery::verify(&gallery, false).unwrap();
+    assert_eq!((found.photos, found.missing, found.changed, found.new), (6, 1, 1, 0));
+    let found = sbir_gallery::verify(&gallery, true).unwrap();
     assert_eq!((found.photos, found.missing, found.changed), (6, 1, 2));
     assert_eq!(found.problems, Vec::<String>::new());
+    crate::support::write_picture(&place.root().join("sub/new.png"), 7);
+    assert_eq!(sbir_gallery::verify(&gallery, false).unwrap().new, 1);
 }

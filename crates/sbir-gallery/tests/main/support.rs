@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sbir_gallery::{
-    EmbedError, Embedder, Gallery, IndexOptions, NoProgress, RelPath, Summary, Upright, index,
+    EmbedError, Embedder, Gallery, IndexOptions, NoProgress, RelPath, Summary, Upright,
+    VectorStore as _, index,
 };
 
 pub(crate) const DIMENSION: usize = 48;

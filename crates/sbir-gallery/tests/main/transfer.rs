@@ -19,14 +19,14 @@ fn an_export_comes_back_as_it_was() {
     place.index(&Colours::new());
     let gallery = place.gallery();
     let (npy, jsonl) = (place.folder.path().join("g.npy"), place.folder.path().join("g.jsonl"));
-    let count = gallery.export(&npy, &jsonl).unwrap();
+    let count = sbir_gallery::export(&gallery, &npy, &jsonl).unwrap();
     let text = fs::read_to_string(&jsonl).unwrap();
     assert_eq!((text.lines().count() as u64, count), (count, gallery.stats().unwrap().photos));
     assert_eq!(fs::metadata(&npy).unwrap().len(), 128 + count * 48 * 4);
 
     let other = Place::new();
     let copy = other.gallery();
-    let report = copy.import(&npy, &jsonl).unwrap();
+    let report = sbir_gallery::import(&copy, &npy, &jsonl).unwrap();
     assert_eq!((report.added, report.replaced), (count, 0));
     let (mut a, mut b) =
         (gallery.scan(None, 100).unwrap().items, copy.scan(None, 100).unwrap().items);
@@ -35,7 +35,7 @@ fn an_export_comes_back_as_it_was() {
     }
     assert_eq!(a, b);
     assert_eq!(copy.space().unwrap(), gallery.space().unwrap());
-    assert_eq!(copy.import(&npy, &jsonl).unwrap().replaced, count);
+    assert_eq!(sbir_gallery::import(&copy, &npy, &jsonl).unwrap().replaced, count);
     assert_eq!(copy.stats().unwrap().photos, count);
     // The photos are known there, so that an index run has nothing to do.
     let colours = Colours::new();
@@ -50,7 +50,7 @@ fn files_that_do_not_fit_are_refused_whole() {
     let place = Place::with_photos(6);
     place.index(&Colours::new());
     let (npy, jsonl) = (place.folder.path().join("g.npy"), place.folder.path().join("g.jsonl"));
-    place.gallery().export(&npy, &jsonl).unwrap();
+    sbir_gallery::export(&place.gallery(), &npy, &jsonl).unwrap();
     let (vectors, lines) = (fs::read(&npy).unwrap(), fs::read_to_string(&jsonl).unwrap());
     let first = lines.lines().next().unwrap();
     let mut nan = vectors.clone();
@@ -74,7 +74,7 @@ fn files_that_do_not_fit_are_refused_whole() {
         let gallery = other.gallery();
         fs::write(&npy, vectors).unwrap();
         fs::write(&jsonl, lines).unwrap();
-        let error = gallery.import(&npy, &jsonl).unwrap_err();
+        let error = sbir_gallery::import(&gallery, &npy, &jsonl).unwrap_err();
         assert!(matches!(error, Error::Import { .. }), "case {case}: {error}");
         assert_eq!(error.to_string().lines().count(), 1);
         assert_eq!(gallery.stats().unwrap().photos, 0, "case {case}");

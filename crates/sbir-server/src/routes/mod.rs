@@ -16,7 +16,7 @@ use axum::http::request::Parts;
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
-use sbir_gallery::{Photo, PhotoId, RelPath};
+use sbir_gallery::{Photo, PhotoId, RelPath, is_root};
 use serde::Serialize;
 
 use crate::app::App;
@@ -36,6 +36,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("get", "/api/index"),
     ("get", "/api/events"),
     ("get", "/api/health"),
+    ("get", "/api/ready"),
     ("get", "/api/metrics"),
     ("get", "/api/openapi.json"),
 ];
@@ -54,6 +55,7 @@ fn handler(method: &str, path: &str) -> Option<MethodRouter<Arc<App>>> {
         ("get", "/api/index") => get(index),
         ("get", "/api/events") => get(events::events),
         ("get", "/api/health") => get(health),
+        ("get", "/api/ready") => get(ready),
         ("get", "/api/metrics") => get(metrics::metrics),
         ("get", "/api/openapi.json") => get(openapi::document),
         _ => return None,
@@ -120,16 +122,36 @@ async fn index(State(app): State<Arc<App>>) -> Response {
     json(StatusCode::OK, &app.state.get())
 }
 
-/// `GET /api/health`
-async fn health(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let library = Arc::clone(&app.library);
-    let stats = blocking(&app, move || Ok(library.stats()?)).await?;
+/// `GET /api/health`: whether the process lives, whatever its store does; else it would be started anew for nothing.
+async fn health(State(app): State<Arc<App>>) -> Response {
     let answer = serde_json::json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
-        "photos": stats.photos,
+        "photos": app.state.get().photos,
     });
-    Ok(json(StatusCode::OK, &answer))
+    json(StatusCode::OK, &answer)
+}
+
+/// `GET /api/ready`: whether to send requests here.
+async fn ready(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let shared = Arc::clone(&app);
+    let space = blocking(&app, move || {
+        shared.store.ready()?;
+        Ok(shared.store.stats()?.space)
+    });
+    let space = space.await.map_err(|problem| Problem::unavailable(problem.message))?;
+    // A gallery that was embedded anew with another encoder is not to be asked with this one.
+    if let Some(space) = space
+        && space.fingerprint != app.embedder.fingerprint()
+    {
+        let message = format!(
+            "The gallery is of the encoder {} now, not of {}; start this server again with --model.",
+            space.fingerprint,
+            app.embedder.fingerprint()
+        );
+        return Err(Problem::unavailable(message));
+    }
+    Ok(json(StatusCode::OK, &serde_json::json!({ "status": "ready" })))
 }
 
 /// Short blocking work: look-ups by number and the like.
@@ -164,8 +186,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Number {
 pub(crate) fn folder(under: Option<&str>) -> Result<Option<PathBuf>, Problem> {
     let Some(under) = under.filter(|under| !under.is_empty()) else { return Ok(None) };
     let path = PathBuf::from(under);
-    if !path.is_absolute() || under.contains('\0') {
-        return Err(Problem::bad("under: give an absolute path."));
+    if !is_root(&path) || under.contains('\0') {
+        return Err(Problem::bad("under: give an absolute path, or a place in an object store."));
     }
     Ok(Some(path))
 }

@@ -104,8 +104,9 @@ async fn show(
     size: Size,
 ) -> Result<Response, Problem> {
     let Query(asked) = asked.map_err(|error| Problem::bad(error.body_text()))?;
-    let library = Arc::clone(&app.library);
-    let opened = blocking(app, move || library.open_photo(id).map_err(Problem::from)).await?;
+    let shared = Arc::clone(app);
+    let open = move || Ok(shared.files.open(shared.store.record(id)?.photo)?);
+    let opened = blocking(app, open).await?;
     if opened.size > MAX_FILE_BYTES {
         return Err(gone());
     }
@@ -127,7 +128,7 @@ async fn show(
 async fn full(app: &Arc<App>, opened: OpenedPhoto) -> Result<Picture, Problem> {
     let bytes = opened.size;
     let (mut file, format) = blocking(app, move || {
-        let mut file = opened.file;
+        let mut file = opened.content.into_file()?;
         let mut start = Vec::with_capacity(32);
         (&mut file).take(32).read_to_end(&mut start).map_err(|_| gone())?;
         file.seek(SeekFrom::Start(0)).map_err(|_| gone())?;
@@ -167,7 +168,7 @@ async fn make(app: &Arc<App>, opened: OpenedPhoto, key: String) -> Result<Vec<u8
     }
     let shared = Arc::clone(app);
     let work = move |_: &_| {
-        let mut file = opened.file;
+        let mut file = opened.content.into_file()?;
         let bytes = read(&mut file)?;
         let jpeg =
             sbir_data::thumbnail(FilePath::new("photo"), &bytes, SIDE).map_err(|_| gone())?;

@@ -118,7 +118,7 @@ pub(crate) async fn strokes(
         let sketch = read_sketch(body, &app.config.limits)?;
         let query = embed_sketch(&*app.embedder, &sketch, options.line)?;
         given_up.check()?;
-        Ok(app.library.search(&query, &search)?)
+        Ok(app.store.search(&query, &search)?)
     });
     Ok(answer(&hits.await?, started))
 }
@@ -147,7 +147,7 @@ pub(crate) async fn image(
             _ => app.embedder.embed_drawing(&picture),
         };
         given_up.check()?;
-        Ok(app.library.search(&query.map_err(|error| encoder_failed(&error))?, &search)?)
+        Ok(app.store.search(&query.map_err(|error| encoder_failed(&error))?, &search)?)
     });
     Ok(answer(&hits.await?, started))
 }
@@ -161,8 +161,8 @@ pub(crate) async fn similar(
     let started = Instant::now();
     let search = Options::take(options)?.search(&app)?;
     let hits = run(&app, move |app, _| {
-        let query = app.library.embedding(id)?;
-        Ok(app.library.search(&query, &search)?)
+        let query = app.store.record(id)?.embedding;
+        Ok(app.store.search(&query, &search)?)
     });
     Ok(answer(&hits.await?, started))
 }
@@ -179,7 +179,7 @@ pub(crate) async fn rank(
     let body = app.drawings.take(request).await?;
     let ranked = run(&app, move |app, given_up| {
         let sketch = read_sketch(body, &app.config.limits)?;
-        let photo = app.library.embedding(id)?;
+        let photo = app.store.record(id)?.embedding;
         let query = embed_sketch(&*app.embedder, &sketch, options.line)?;
         given_up.check()?;
         rank_among(app, id, &photo, &query, shown)
@@ -195,9 +195,9 @@ fn rank_among(
     shown: usize,
 ) -> Result<RankJson, Problem> {
     let score: f32 = photo.iter().zip(query).map(|(a, b)| a * b).sum();
-    let hits = app.library.search(query, &SearchOptions::nearest(MOST_RANKED.max(shown)))?;
+    let hits = app.store.search(query, &SearchOptions::nearest(MOST_RANKED.max(shown)))?;
     let place = hits.items.iter().position(|hit| hit.photo.id == id);
-    let of = app.library.stats()?.photos;
+    let of = app.store.stats()?.photos;
     Ok(RankJson {
         rank: place.unwrap_or(hits.items.len()) + 1,
         exact: place.is_some(),

@@ -1,7 +1,7 @@
 //! What may go wrong without the server going down.
 
-use sbir_gallery::Gallery;
-use sbir_server::{Config, Error, Server};
+use sbir_gallery::{Gallery, LocalFiles};
+use sbir_server::{Config, Error, Server, Services};
 use std::sync::Arc;
 
 use crate::cheap::Cheap;
@@ -73,7 +73,8 @@ fn bind(config: Config) -> Result<(), Error> {
     let gallery = Gallery::open_or_create(&home.path().join("gallery.sbir")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let embedder = Arc::new(Cheap::default());
-    runtime.block_on(Server::bind(config, Arc::new(gallery), embedder)).map(drop)
+    let services = Services { store: Arc::new(gallery), files: Arc::new(LocalFiles), embedder };
+    runtime.block_on(Server::bind(config, services)).map(drop)
 }
 
 #[test]

@@ -1,56 +1,70 @@
 //! Every answer that the OpenAPI document tells of, brought about. That no other is given, `Site::send` sees to.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sbir_gallery::{
-    Cursor, Embedder, Error, Gallery, Hits, IndexOptions, OpenedPhoto, Page, Photo, PhotoId,
-    Progress, Result, RootInfo, SearchOptions, Stats, Summary,
+    Cursor, Error, Gallery, Hits, Page, Photo, PhotoId, Record, RelPath, Result, RootInfo,
+    SearchOptions, Selector, Space, Stats, Touch, VectorStore,
 };
-use sbir_server::{Library, ROUTES};
+use sbir_server::ROUTES;
 
 use crate::openapi::{fits, resolve, responses};
 use crate::support::{Reply, Site, bar, drawing, read_reply};
 
-/// A gallery that can be made to fail, or to be slow.
+/// A gallery that can be made to fail, to be slow, or to be out of reach.
 struct Troubled {
     gallery: Gallery,
-    broken: Arc<AtomicBool>,
-    slow_ms: Arc<AtomicU64>,
+    trouble: Arc<Trouble>,
+}
+
+#[derive(Default)]
+struct Trouble {
+    broken: AtomicBool,
+    away: AtomicBool,
+    slow_ms: AtomicU64,
 }
 
 impl Troubled {
     fn well(&self) -> Result<&Gallery> {
-        std::thread::sleep(Duration::from_millis(self.slow_ms.load(Ordering::SeqCst)));
-        if self.broken.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(self.trouble.slow_ms.load(Ordering::SeqCst)));
+        if self.trouble.broken.load(Ordering::SeqCst) {
             return Err(Error::Io(std::io::Error::other("the disk is on fire")));
+        }
+        if self.trouble.away.load(Ordering::SeqCst) {
+            let problem = "connection refused".to_owned();
+            return Err(Error::Unreachable { gallery: self.gallery.name(), problem });
         }
         Ok(&self.gallery)
     }
 }
 
-impl Library for Troubled {
-    fn file(&self) -> Option<&Path> {
-        Library::file(&self.gallery)
+impl VectorStore for Troubled {
+    fn name(&self) -> String {
+        self.gallery.name()
     }
 
-    fn stats(&self) -> Result<Stats> {
-        Library::stats(self.well()?)
+    fn ensure(&self, space: &Space) -> Result<()> {
+        self.well()?.ensure(space)
     }
 
-    fn roots(&self) -> Result<Vec<RootInfo>> {
-        Library::roots(self.well()?)
+    fn upsert(&self, batch: &[Record]) -> Result<()> {
+        self.well()?.upsert(batch)
     }
 
-    fn search(&self, query: &[f32], options: &SearchOptions) -> Result<Hits> {
-        Library::search(self.well()?, query, options)
+    fn touch(&self, batch: &[Touch]) -> Result<()> {
+        self.well()?.touch(batch)
     }
 
-    fn embedding(&self, id: PhotoId) -> Result<Vec<f32>> {
-        Library::embedding(self.well()?, id)
+    fn delete(&self, which: &Selector) -> Result<u64> {
+        self.well()?.delete(which)
+    }
+
+    fn search_batch(&self, queries: &[&[f32]], options: &SearchOptions) -> Result<Vec<Hits>> {
+        self.well()?.search_batch(queries, options)
     }
 
     fn list(
@@ -59,25 +73,35 @@ impl Library for Troubled {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Page<Photo>> {
-        Library::list(self.well()?, under, after, limit)
+        self.well()?.list(under, after, limit)
     }
 
-    fn open_photo(&self, id: PhotoId) -> Result<OpenedPhoto> {
-        Library::open_photo(self.well()?, id)
+    fn scan(&self, after: Option<Cursor>, limit: usize) -> Result<Page<Record>> {
+        self.well()?.scan(after, limit)
     }
 
-    fn settle(&self) -> Result<()> {
-        Library::settle(self.well()?)
+    fn get(&self, ids: &[PhotoId]) -> Result<Vec<Record>> {
+        self.well()?.get(ids)
     }
 
-    fn index(
-        &self,
-        folders: &[PathBuf],
-        embedder: &dyn Embedder,
-        options: &IndexOptions,
-        progress: &dyn Progress,
-    ) -> Result<Summary> {
-        Library::index(self.well()?, folders, embedder, options, progress)
+    fn lookup(&self, root: &Path, paths: &[RelPath]) -> Result<Vec<Option<Photo>>> {
+        self.well()?.lookup(root, paths)
+    }
+
+    fn with_content(&self, hash: &[u8; 32]) -> Result<Vec<Record>> {
+        self.well()?.with_content(hash)
+    }
+
+    fn sample(&self, count: usize) -> Result<Vec<Photo>> {
+        self.well()?.sample(count)
+    }
+
+    fn roots(&self) -> Result<Vec<RootInfo>> {
+        self.well()?.roots()
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        self.well()?.stats()
     }
 }
 
@@ -90,32 +114,36 @@ struct Sites {
     /// Where a body must come at once.
     hasty: Site,
     broken: Site,
+    /// Whose store cannot be reached.
+    away: Site,
     slow: Site,
     /// Where all places are taken by one search that goes on.
     full: Site,
 }
 
-fn troubled(limit: Option<Duration>) -> (Site, Arc<AtomicBool>, Arc<AtomicU64>) {
-    let (broken, slow_ms) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let (breaks, slows) = (Arc::clone(&broken), Arc::clone(&slow_ms));
+fn troubled(limit: Option<Duration>) -> (Site, Arc<Trouble>) {
+    let trouble = Arc::new(Trouble::default());
+    let shared = Arc::clone(&trouble);
     let site = Site::over(
         2,
         |_| {},
         |config| config.limits.timeout = limit.unwrap_or(config.limits.timeout),
-        |gallery| Arc::new(Troubled { gallery, broken, slow_ms }),
+        |gallery| Arc::new(Troubled { gallery, trouble: shared }),
     );
     site.wait_until_idle();
-    (site, breaks, slows)
+    (site, trouble)
 }
 
 impl Sites {
     fn new() -> Self {
         let moved = Site::with(2, |_| {});
         fs_err::rename(&moved.photos, moved.home.path().join("away")).unwrap();
-        let (broken, breaks, _) = troubled(None);
-        breaks.store(true, Ordering::SeqCst);
-        let (slow, _, slows) = troubled(Some(Duration::from_millis(150)));
-        slows.store(700, Ordering::SeqCst);
+        let (broken, trouble) = troubled(None);
+        trouble.broken.store(true, Ordering::SeqCst);
+        let (away, trouble) = troubled(None);
+        trouble.away.store(true, Ordering::SeqCst);
+        let (slow, trouble) = troubled(Some(Duration::from_millis(150)));
+        trouble.slow_ms.store(700, Ordering::SeqCst);
         let full = Site::start(
             1,
             |photos| {
@@ -136,6 +164,7 @@ impl Sites {
             moved,
             hasty: Site::with(1, |config| config.limits.timeout = Duration::from_millis(150)),
             broken,
+            away,
             slow,
             full,
         }
@@ -177,6 +206,7 @@ impl Sites {
             }
             422 => self.calm.send(method, path, &[], b"no drawing"),
             500 => to(&self.broken),
+            503 if route.starts_with("/api/gallery") || route == "/api/ready" => to(&self.away),
             503 => self.meanwhile(|| {
                 let id = self.full.id("a.bmp");
                 let path = if method == "GET" { route.replace("{id}", &id) } else { path.into() };

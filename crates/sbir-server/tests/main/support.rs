@@ -9,8 +9,8 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sbir_gallery::{Gallery, Upright};
-use sbir_server::{Config, Library, serve};
+use sbir_gallery::{Gallery, LocalFiles, Upright, VectorStore};
+use sbir_server::{Config, Services, serve};
 use serde_json::Value;
 
 use crate::cheap::Cheap;
@@ -92,12 +92,12 @@ impl Site {
         Self::over(count, prepare, configure, |gallery| Arc::new(gallery))
     }
 
-    /// `library` makes of the gallery what the server sees.
+    /// `store` makes of the gallery what the server sees.
     pub fn over(
         count: u32,
         prepare: impl FnOnce(&Path),
         configure: impl FnOnce(&mut Config),
-        library: impl FnOnce(Gallery) -> Arc<dyn Library>,
+        store: impl FnOnce(Gallery) -> Arc<dyn VectorStore>,
     ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let photos = fs_err::canonicalize(home.path()).unwrap().join("photos");
@@ -116,17 +116,21 @@ impl Site {
         let embedder = Arc::new(Cheap::default());
         configure(&mut config);
         let gallery = Gallery::open_or_create(&home.path().join("gallery.sbir")).unwrap();
-        let library = library(gallery);
+        let services = Services {
+            store: store(gallery),
+            files: Arc::new(LocalFiles),
+            embedder: Arc::<Cheap>::clone(&embedder),
+        };
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, ready) = channel();
         let thread = std::thread::spawn({
-            let (stop, embedder) = (Arc::clone(&stop), Arc::clone(&embedder));
+            let stop = Arc::clone(&stop);
             move || {
                 let told = |server: &sbir_server::Server| {
                     sender.send((server.address(), server.url())).unwrap();
                 };
                 let stop = || stop.load(Ordering::Relaxed);
-                serve(config, library, embedder, told, stop).unwrap();
+                serve(config, services, told, stop).unwrap();
             }
         });
         let (address, url) = ready.recv_timeout(Duration::from_secs(20)).unwrap();

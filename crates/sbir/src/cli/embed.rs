@@ -13,12 +13,20 @@ use serde::Serialize;
 use super::args::EmbedArgs;
 use super::failure::Failure;
 use super::progress::Progress;
-use super::{compute, interrupt, model, output, pairs};
+use super::{compute, interrupt, model, output, pairs, shards};
 
 pub(crate) fn run(args: &EmbedArgs) -> Result<(), Failure> {
     let stop = interrupt::install();
     if args.batch_size == 0 {
         return Err(Failure::Usage("--batch-size takes at least 1".to_owned()));
+    }
+    let bundled = PathBuf::from("bundled");
+    let model = args.model.as_ref().unwrap_or(&bundled);
+    if let Some(manifest) = &args.shards.manifest {
+        return shards::run(args, manifest, model);
+    }
+    if args.shards.shard.is_some() {
+        return Err(Failure::Usage("--shard is a share of a --manifest; name one".to_owned()));
     }
     let names_path = names_path(&args.out)?;
     let mut paths = Vec::new();
@@ -32,7 +40,7 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<(), Failure> {
         .into());
     }
     let (selected, threads) = compute::prepare(&args.compute, None)?;
-    let encoder = model::load(&args.model, &selected.device)?.encoder;
+    let encoder = model::load(model, &selected.device)?.encoder;
     let encoder = pairs::adjust(encoder, args.image_size, args.line.as_ref())?;
     let encoder = compute::precise(encoder, &args.compute, &selected)?;
     let orientation = if args.no_exif { Orientation::Ignore } else { Orientation::Exif };

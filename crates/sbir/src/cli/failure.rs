@@ -17,6 +17,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What happened, in one line.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Usage(message) | Self::Interrupted(message) => one_line(message),
+            Self::Failed(error) => one_line(&chain(error)),
+        }
+    }
+
     /// Says what happened in one line and gives the exit code. A reader that closed the pipe early,
     /// like `head`, is no failure.
     pub(crate) fn report(self) -> ExitCode {

@@ -1,14 +1,13 @@
 //! `sbir index`.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::HumanDuration;
 use sbir_gallery::{
-    Embedder, Failure as Unreadable, Gallery, IndexOptions, Phase, Snapshot, Summary, index,
+    Embedder, Failure as Unreadable, IndexOptions, Phase, Snapshot, Summary, index,
 };
 use serde::Serialize;
 
@@ -16,18 +15,18 @@ use super::args::IndexArgs;
 use super::embedder::EncoderEmbedder;
 use super::failure::Failure;
 use super::progress::Progress;
-use super::{compute, gallery, interrupt, output};
+use super::{compute, interrupt, output, store};
 
 /// Unreadable files that are listed; all are counted.
 const LISTED: usize = 20;
 
 pub(crate) fn run(args: &IndexArgs) -> Result<(), Failure> {
     let stop = interrupt::install();
-    let path = gallery::path(args.place.gallery.as_deref())?;
-    let folders = args.folders.iter().map(gallery::folder).collect::<Result<Vec<_>, _>>()?;
+    let folders = args.folders.iter().map(store::folder).collect::<Result<Vec<_>, _>>()?;
     let (selected, threads) = compute::prepare_quiet(&args.compute)?;
     let embedder = EncoderEmbedder::load(&args.model, &args.compute, &selected)?;
-    let opened = Gallery::open_or_create(&path)?;
+    let opened = store::open_or_create(&args.place, &args.create)?;
+    let destination = opened.writable(&embedder, args.reembed)?;
     let cancel = Arc::new(AtomicBool::new(false));
     let options = IndexOptions {
         prune: args.prune,
@@ -36,15 +35,19 @@ pub(crate) fn run(args: &IndexArgs) -> Result<(), Failure> {
         cancel: Some(Arc::clone(&cancel)),
         ..IndexOptions::default()
     };
-    output::note(&format!("gallery: {}", path.display()));
+    let target = &*destination.store;
+    output::note(&format!("gallery: {}", target.name()));
     let console = Console::new(&cancel, stop);
-    let summary = index(&opened, &folders, &embedder, &options, &console)?;
+    let summary = index(target, &folders, &embedder, &options, &console)?;
     console.finish();
     tell(&summary, folders.len());
     if args.json {
-        output::json(&Report::new(&path, &embedder, &summary))?;
+        output::json(&Report::new(target.name(), &embedder, &summary))?;
     } else {
         output::line(&sentence(&summary.snapshot))?;
+    }
+    if !summary.cancelled {
+        destination.publish()?;
     }
     if summary.cancelled {
         return Err(Failure::Interrupted(
@@ -73,11 +76,10 @@ struct Report {
 }
 
 impl Report {
-    fn new(gallery: &Path, embedder: &dyn Embedder, summary: &Summary) -> Self {
+    fn new(gallery: String, embedder: &dyn Embedder, summary: &Summary) -> Self {
         let snapshot = &summary.snapshot;
         Self {
-            // Not as paths, which serde refuses where they are not UTF-8.
-            gallery: gallery.display().to_string(),
+            gallery,
             encoder: embedder.fingerprint().to_owned(),
             photos: snapshot.done.saturating_sub(snapshot.failed),
             embedded: snapshot.embedded,

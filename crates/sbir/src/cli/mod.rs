@@ -11,6 +11,8 @@ mod failure;
 mod gallery;
 mod index;
 mod interrupt;
+mod load;
+mod manifest;
 mod model;
 mod output;
 mod pages;
@@ -19,7 +21,9 @@ mod progress;
 mod report;
 mod search;
 mod serve;
+mod shards;
 mod sketchify;
+mod store;
 mod train;
 
 use std::process::ExitCode;
@@ -37,6 +41,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Embed(args) => embed::run(&args),
+        Command::Manifest(args) => manifest::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Index(args) => index::run(&args),

@@ -1,16 +1,17 @@
 //! `sbir search`.
 
+use std::io::Read as _;
 use std::path::Path;
 
-use sbir_data::{SketchSource, Upright};
+use sbir_data::{MAX_FILE_BYTES, SketchSource, Upright};
 use sbir_eval::atomic::write_atomically;
-use sbir_gallery::{Embedder, Gallery, Hit, SearchOptions, Space, VectorStore};
+use sbir_gallery::{Embedder, Hit, Photo, PhotoFiles, SearchOptions};
 use serde::Serialize;
 
 use super::args::SearchArgs;
 use super::embedder::EncoderEmbedder;
 use super::failure::Failure;
-use super::{compute, gallery, output};
+use super::{compute, output, store};
 
 /// Longer side in pixels of the pictures in a `--html` page.
 const THUMBNAIL: u32 = 320;
@@ -22,28 +23,24 @@ pub(crate) fn run(args: &SearchArgs) -> Result<(), Failure> {
     if args.min_score.is_some_and(|score| !(-1.0..=1.0).contains(&score)) {
         return Err(Failure::Usage("--min-score takes a similarity from -1 to 1".to_owned()));
     }
-    let path = gallery::path(args.place.gallery.as_deref())?;
-    let opened = Gallery::open(&path)?;
+    let opened = store::open(&args.place)?;
     let (selected, _) = compute::prepare_quiet(&args.compute)?;
     let embedder = EncoderEmbedder::load(&args.model, &args.compute, &selected)?;
-    opened.ensure(&Space {
-        fingerprint: embedder.fingerprint().to_owned(),
-        dimension: embedder.dimension(),
-    })?;
+    opened.check(&embedder)?;
     let query = embed(&embedder, &args.query)?;
     let options = SearchOptions {
         k: args.k,
         min_score: args.min_score,
-        under: args.under.as_ref().map(gallery::folder).transpose()?,
+        under: args.under.as_ref().map(store::folder).transpose()?,
     };
-    let hits = opened.search(&query, &options)?;
+    let hits = opened.store.search(&query, &options)?;
     if let Some(html) = &args.html {
         page(html, &args.query, &hits.items)?;
     }
     let report = Report {
         // Not as paths, which serde refuses where they are not UTF-8.
         query: args.query.display().to_string(),
-        gallery: path.display().to_string(),
+        gallery: opened.store.name(),
         searched: hits.searched,
         exhaustive: hits.exhaustive,
         hits: hits
@@ -97,17 +94,16 @@ fn embed(embedder: &EncoderEmbedder, query: &Path) -> Result<Vec<f32>, Failure> 
 
 /// A page of the query and what was found, with small copies of the pictures inside it.
 fn page(out: &Path, query: &Path, hits: &[Hit]) -> Result<(), Failure> {
+    let files = store::files();
     let mut body = String::new();
     for (index, hit) in hits.iter().enumerate() {
         let shown = escape(&hit.photo.display());
-        let picture = match Upright::load(&hit.photo.location(), Some(THUMBNAIL))
-            .and_then(|picture| picture.shrunk(THUMBNAIL).to_jpeg(85))
-        {
+        let picture = match thumbnail(&*files, &hit.photo) {
             Ok(jpeg) => format!(
                 "<img alt=\"\" src=\"{}\">",
                 sbir_eval::report::data_uri("image/jpeg", &jpeg)
             ),
-            Err(error) => format!("<p class=\"gone\">{}</p>", escape(&error.to_string())),
+            Err(error) => format!("<p class=\"gone\">{}</p>", escape(&error.message())),
         };
         body.push_str(&format!(
             "<figure>{picture}<figcaption><b>{}</b> {:.3}<br>{shown}</figcaption></figure>\n",
@@ -128,6 +124,15 @@ fn page(out: &Path, query: &Path, hits: &[Hit]) -> Result<(), Failure> {
     );
     write_atomically(out, |file| std::io::Write::write_all(file, html.as_bytes()))?;
     Ok(())
+}
+
+/// A small copy of a photo as JPEG.
+fn thumbnail(files: &dyn PhotoFiles, photo: &Photo) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let mut file = files.open(photo.clone())?.content.into_file()?.take(MAX_FILE_BYTES);
+    file.read_to_end(&mut bytes)?;
+    let name = photo.location();
+    Ok(Upright::decode(&name, &bytes, Some(THUMBNAIL))?.shrunk(THUMBNAIL).to_jpeg(85)?)
 }
 
 fn escape(text: &str) -> String {

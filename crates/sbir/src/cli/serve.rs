@@ -5,21 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sbir_encoder::weights::fetch;
-use sbir_gallery::{Embedder, Gallery, Space, VectorStore};
-use sbir_server::{Config, Server, serve};
+use sbir_server::{Config, Server, Services, serve};
 
-use super::args::ServeArgs;
+use super::args::{CreateArgs, ServeArgs};
 use super::embedder::EncoderEmbedder;
 use super::failure::Failure;
-use super::{compute, gallery, interrupt, output};
+use super::{compute, interrupt, output, store};
 
 /// Environment variable of the token, so that it is in no command's history.
 const TOKEN: &str = "SBIR_TOKEN";
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let stop = interrupt::install();
-    let path = gallery::path(args.place.gallery.as_deref())?;
-    let folders = args.folders.iter().map(gallery::folder).collect::<Result<Vec<_>, _>>()?;
+    let folders = args.folders.iter().map(store::folder).collect::<Result<Vec<_>, _>>()?;
     for folder in &folders {
         if !folder.is_dir() {
             return Err(anyhow::anyhow!(
@@ -31,22 +29,26 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     }
     let (selected, _) = compute::prepare_quiet(&args.compute)?;
     let embedder = EncoderEmbedder::load(&args.model, &args.compute, &selected)?;
-    let opened = Gallery::open_or_create(&path)?;
-    opened.ensure(&Space {
-        fingerprint: embedder.fingerprint().to_owned(),
-        dimension: embedder.dimension(),
-    })?;
+    let opened = store::open_or_create(&args.place, &CreateArgs::default())?;
+    let local = opened.store.local().is_some();
+    if local || !folders.is_empty() {
+        opened.store.ensure(&store::space(&embedder))?;
+    } else {
+        opened.check(&embedder)?;
+    }
     let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
     let config = Config {
         listen: args.listen,
         hosts: args.host.clone(),
         token,
+        // Servers that share a gallery do not all index what they happen to see of its folders.
+        index: local || !folders.is_empty(),
         folders,
         encoder: args.model.display().to_string(),
         cache: fetch::cache_folder().ok(),
         ..Config::default()
     };
-    output::note(&format!("gallery: {}", path.display()));
+    output::note(&format!("gallery: {}", opened.store.name()));
     let ready = |server: &Server| {
         let url = server.url();
         if let Some(why) = server.why_token() {
@@ -61,8 +63,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
             open_browser(&url);
         }
     };
-    let library = Arc::new(opened);
-    serve(config, library, Arc::new(embedder), ready, || stop.load(Ordering::Relaxed))?;
+    let services =
+        Services { store: opened.store, files: store::files(), embedder: Arc::new(embedder) };
+    serve(config, services, ready, || stop.load(Ordering::Relaxed))?;
     // It ends by nothing else.
     Err(Failure::Interrupted("stopped".to_owned()))
 }

@@ -1,14 +1,16 @@
-//! Galleries out and in: NumPy and JSON lines.
+//! Stores out and in: NumPy and JSON lines.
 
+use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::writer::Put;
-use super::{Gallery, ImportReport, npy, sql, vector};
+use super::{PAGE, npy};
 use crate::error::{Error, Result};
-use crate::store::{Photo, RelPath, Space, bytes_to_path, name_bytes};
+use crate::store::{
+    Photo, PhotoId, Record, RelPath, Space, VectorStore, bytes_to_path, is_root, name_bytes,
+};
 
 /// The longest line that is read.
 const MAX_LINE: u64 = 1 << 20;
@@ -73,57 +75,74 @@ fn beside(path: &Path) -> Result<tempfile::NamedTempFile> {
         .map_err(named)?)
 }
 
-pub(super) fn export(gallery: &Gallery, npy: &Path, jsonl: &Path) -> Result<u64> {
-    let failed = sql::meaning(gallery.path());
-    gallery.read(|connection| {
-        let transaction = connection.unchecked_transaction().map_err(&failed)?;
-        let space = sql::space(&transaction).map_err(&failed)?;
-        let count: i64 = transaction
-            .query_row("SELECT count(*) FROM photo", [], |row| row.get(0))
-            .map_err(&failed)?;
-        let (dimension, encoder) =
-            space.map_or((0, String::new()), |space| (space.dimension, space.fingerprint));
-        let (mut vectors, mut lines) = (beside(npy)?, beside(jsonl)?);
-        {
-            let mut vectors = BufWriter::with_capacity(1 << 20, vectors.as_file_mut());
-            let mut lines = BufWriter::with_capacity(1 << 18, lines.as_file_mut());
-            npy::write_header(&mut vectors, count.unsigned_abs(), dimension)?;
-            let mut statement = transaction
-                .prepare(&format!(
-                    "SELECT {}, photo.id, vector, checksum FROM photo
-                     JOIN root ON root.id = photo.root JOIN embedding ON embedding.id = photo.id
-                     ORDER BY photo.id",
-                    sql::PHOTO
-                ))
-                .map_err(&failed)?;
-            let mut rows = statement.query([]).map_err(&failed)?;
-            let mut halves = Vec::with_capacity(dimension);
-            let mut written = 0;
-            while let Some(row) = rows.next().map_err(&failed)? {
-                let photo = sql::photo(row).map_err(&failed)?;
-                halves.clear();
-                vector::read(row, 8, dimension, &mut halves).map_err(&failed)?;
-                for value in vector::to_floats(&halves) {
-                    vectors.write_all(&value.to_le_bytes())?;
-                }
-                serde_json::to_writer(&mut lines, &line(&photo, &encoder))
-                    .map_err(std::io::Error::from)?;
-                lines.write_all(b"\n")?;
-                written += 1;
+/// Writes the embeddings of a store as a NumPy file of f32, `[photos, dimension]`, and the photos as JSON lines in the
+/// same order; each beside its place first, then renamed. Says how many there are.
+///
+/// # Errors
+/// If the store cannot be read, changes meanwhile, or a file cannot be written.
+pub fn export(store: &dyn VectorStore, npy: &Path, jsonl: &Path) -> Result<u64> {
+    let (mut vectors, mut lines) = (beside(npy)?, beside(jsonl)?);
+    let (mut expected, mut written) = (0, 0);
+    let encoder = store.stats()?.space.map_or_else(String::new, |space| space.fingerprint);
+    {
+        let vectors = RefCell::new(BufWriter::with_capacity(1 << 20, vectors.as_file_mut()));
+        let mut lines = BufWriter::with_capacity(1 << 18, lines.as_file_mut());
+        let begin = |count, space: Option<Space>| {
+            let dimension = space.map_or(0, |space| space.dimension);
+            expected = count;
+            Ok(npy::write_header(&mut *vectors.borrow_mut(), count, dimension)?)
+        };
+        let each = |record: Record| {
+            let mut vectors = vectors.borrow_mut();
+            for value in &record.embedding {
+                vectors.write_all(&value.to_le_bytes())?;
             }
-            if written != count {
-                let problem = format!("{count} photos, but vectors of {written}");
-                return Err(Error::Corrupt { path: gallery.path().into(), problem });
-            }
-            vectors.flush()?;
-            lines.flush()?;
+            let line = line(&record.photo, &encoder);
+            serde_json::to_writer(&mut lines, &line).map_err(std::io::Error::from)?;
+            lines.write_all(b"\n")?;
+            written += 1;
+            Ok(())
+        };
+        match store.local() {
+            Some(gallery) => gallery.snapshot(begin, each)?,
+            None => in_pages(store, begin, each)?,
         }
-        for (file, path) in [(vectors, npy), (lines, jsonl)] {
-            file.as_file().sync_all()?;
-            file.persist(path).map_err(|error| error.error)?;
+        vectors.into_inner().flush()?;
+        lines.flush()?;
+    }
+    if written != expected {
+        let problem = format!("{expected} photos, but vectors of {written}");
+        return Err(match store.local() {
+            Some(gallery) => Error::Corrupt { path: gallery.path().into(), problem },
+            None => Error::Refused {
+                gallery: store.name(),
+                problem: format!("{problem}: it was written to meanwhile; run it again"),
+            },
+        });
+    }
+    for (file, path) in [(vectors, npy), (lines, jsonl)] {
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+    }
+    Ok(expected)
+}
+
+fn in_pages(
+    store: &dyn VectorStore,
+    mut begin: impl FnMut(u64, Option<Space>) -> Result<()>,
+    mut each: impl FnMut(Record) -> Result<()>,
+) -> Result<()> {
+    let stats = store.stats()?;
+    begin(stats.photos, stats.space)?;
+    let mut after = None;
+    loop {
+        let page = store.scan(after, PAGE)?;
+        page.items.into_iter().try_for_each(&mut each)?;
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
         }
-        Ok(count.unsigned_abs())
-    })
+    }
 }
 
 fn line(photo: &Photo, encoder: &str) -> Line {
@@ -139,7 +158,20 @@ fn line(photo: &Photo, encoder: &str) -> Line {
     }
 }
 
-pub(super) fn import(gallery: &Gallery, npy: &Path, jsonl: &Path) -> Result<ImportReport> {
+/// What an import brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ImportReport {
+    /// Photos that were new.
+    pub added: u64,
+    /// Photos that took the place of one of the same root and path.
+    pub replaced: u64,
+}
+
+/// Reads what [`export`] wrote; whole or not at all where the store is the local gallery.
+///
+/// # Errors
+/// If the files do not fit each other or the store's space, or the store cannot be written.
+pub fn import(store: &dyn VectorStore, npy: &Path, jsonl: &Path) -> Result<ImportReport> {
     let mut vectors = BufReader::with_capacity(1 << 20, fs_err::File::open(npy)?);
     let bad = |problem| Error::Import { path: npy.into(), line: None, problem };
     let (rows, dimension) = npy::read_header(&mut vectors).map_err(bad)?;
@@ -156,8 +188,7 @@ pub(super) fn import(gallery: &Gallery, npy: &Path, jsonl: &Path) -> Result<Impo
         return Err(lines.bad(format!("no photos, but {rows} vectors in {}", npy.display())));
     };
     let space = Space { fingerprint: first.encoder.clone(), dimension };
-    let mut writer = gallery.writer()?;
-    writer.ensure(&space)?;
+    store.ensure(&space)?;
     let mut row = 0;
     let mut bytes = vec![0; dimension * 4];
     let mut records = std::iter::from_fn(|| {
@@ -179,19 +210,46 @@ pub(super) fn import(gallery: &Gallery, npy: &Path, jsonl: &Path) -> Result<Impo
             vectors.read_exact(&mut bytes).map_err(|_| bad(format!("breaks off in row {row}")))?;
             let values: Vec<_> =
                 bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
-            let halves = vector::to_halves(&values)
-                .map_err(|_| bad(format!("row {row} is no vector of finite values")))?;
+            if !is_sound(&values) {
+                return Err(bad(format!("row {row} is no vector of finite values")));
+            }
             if line.encoder != space.fingerprint {
                 return Err(problem("another encoder than in the first line".into()));
             }
-            let record = photo(line, halves).map_err(problem)?;
+            let record = Record { photo: photo(line).map_err(problem)?, embedding: values };
             next = lines.next()?;
             Ok(record)
         };
         Some(record())
     });
-    let (added, replaced) = writer.put_all(&mut records)?;
+    let (added, replaced) = match store.local() {
+        Some(gallery) => gallery.writer()?.put_all(&mut records)?,
+        None => put_in_batches(store, &mut records)?,
+    };
     Ok(ImportReport { added, replaced })
+}
+
+/// Whether a vector can be kept as f16.
+fn is_sound(values: &[f32]) -> bool {
+    let halves = || values.iter().map(|value| half::f16::from_f32(*value));
+    halves().all(half::f16::is_finite) && halves().any(|value| value != half::f16::ZERO)
+}
+
+fn put_in_batches(
+    store: &dyn VectorStore,
+    records: &mut dyn Iterator<Item = Result<Record>>,
+) -> Result<(u64, u64)> {
+    let (mut added, mut replaced) = (0, 0);
+    loop {
+        let batch = records.take(PAGE).collect::<Result<Vec<_>>>()?;
+        if batch.is_empty() {
+            return Ok((added, replaced));
+        }
+        let known = super::known(store, &batch)?;
+        replaced += known.iter().flatten().count() as u64;
+        added += known.iter().filter(|photo| photo.is_none()).count() as u64;
+        store.upsert(&batch)?;
+    }
 }
 
 struct Lines<'a> {
@@ -227,16 +285,16 @@ impl Lines<'_> {
     }
 }
 
-fn photo(line: Line, halves: Vec<u16>) -> Result<(PathBuf, Put), String> {
+fn photo(line: Line) -> Result<Photo, String> {
     let root = line.root.into_bytes().ok_or("a root that is no hexadecimal")?;
     let path = line.path.into_bytes().ok_or("a path that is no hexadecimal")?;
     let root = bytes_to_path(&root);
-    if !root.is_absolute() {
-        return Err("a root that is not absolute".into());
+    if !is_root(&root) {
+        return Err("a root that is neither absolute nor in an object store".into());
     }
     let path = RelPath::new(path).map_err(|error| error.to_string())?;
     let hash = from_hex(&line.sha256).and_then(|hash| hash.try_into().ok());
     let hash = hash.ok_or("a sha256 that is not 64 hexadecimal digits")?;
     let (size, mtime_ns, width, height) = (line.size, line.mtime_ns, line.width, line.height);
-    Ok((root, Put { root: 0, path, size, mtime_ns, hash, width, height, halves }))
+    Ok(Photo { id: PhotoId(0), root, path, size, mtime_ns, hash, width, height })
 }

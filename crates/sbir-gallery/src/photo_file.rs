@@ -4,7 +4,89 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use crate::store::RelPath;
+use crate::error::{Error, Result};
+use crate::store::{Photo, RelPath};
+
+/// Where the files of photos come from.
+pub trait PhotoFiles: Send + Sync {
+    /// Opens a photo's file below its root, and says whether it changed.
+    ///
+    /// # Errors
+    /// [`Error::PhotoGone`] if the file is missing or is no photo any more; or if it cannot be reached.
+    fn open(&self, photo: Photo) -> Result<OpenedPhoto>;
+}
+
+/// Files on this machine: see [`open_photo`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LocalFiles;
+
+impl PhotoFiles for LocalFiles {
+    fn open(&self, photo: Photo) -> Result<OpenedPhoto> {
+        open_photo(photo)
+    }
+}
+
+/// What is in a photo's file.
+pub enum PhotoContent {
+    /// A regular file below the photo's root, reached through no link.
+    File(File),
+    /// What brings it from elsewhere, as a file that nobody else has.
+    Elsewhere(Box<dyn FnOnce() -> Result<File> + Send>),
+}
+
+impl PhotoContent {
+    /// The file, to be read from its start. May take as long as the network does.
+    ///
+    /// # Errors
+    /// If it cannot be brought.
+    pub fn into_file(self) -> Result<File> {
+        match self {
+            Self::File(file) => Ok(file),
+            Self::Elsewhere(bring) => bring(),
+        }
+    }
+}
+
+impl std::fmt::Debug for PhotoContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(file) => f.debug_tuple("File").field(file).finish(),
+            Self::Elsewhere(_) => f.write_str("Elsewhere"),
+        }
+    }
+}
+
+/// A photo's file, opened safely.
+#[derive(Debug)]
+pub struct OpenedPhoto {
+    /// What the store knows of it.
+    pub photo: Photo,
+    /// What is in the file.
+    pub content: PhotoContent,
+    /// Its size in bytes now.
+    pub size: u64,
+    /// Its time of modification now, in nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Whether size or time of modification are not what they were when the photo was embedded.
+    pub changed: bool,
+}
+
+/// Opens a photo's file below its root, through no symbolic link, and says whether it changed.
+///
+/// # Errors
+/// [`Error::PhotoGone`] if the file is missing, no regular file, or reached only through a link.
+pub fn open_photo(photo: Photo) -> Result<OpenedPhoto> {
+    let gone = |problem: io::Error| Error::PhotoGone {
+        path: photo.display(),
+        problem: problem.to_string(),
+    };
+    let file =
+        RootFolder::open(&photo.root).and_then(|root| root.open_file(&photo.path)).map_err(gone)?;
+    let metadata = file.metadata().map_err(gone)?;
+    let (size, mtime_ns) = (metadata.len(), mtime_ns(&metadata));
+    let changed = size != photo.size || mtime_ns != photo.mtime_ns;
+    Ok(OpenedPhoto { photo, content: PhotoContent::File(file), size, mtime_ns, changed })
+}
 
 /// A root folder that is held open: what is opened below it lies below it, whatever is renamed meanwhile.
 #[derive(Debug)]
@@ -31,9 +113,9 @@ mod imp {
         .union(OFlags::NOFOLLOW);
 
     impl RootFolder {
-        /// Opens a root, itself given without links in it.
+        /// Opens a root. It was given without links in it, so one there now leads elsewhere than it did.
         pub(crate) fn open(root: &Path) -> io::Result<Self> {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             Ok(Self { folder: openat(CWD, root, flags, Mode::empty())? })
         }
 

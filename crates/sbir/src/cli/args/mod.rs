@@ -3,17 +3,24 @@
 //! Short help is the first line of each text here, long help all of it; completions and the man page
 //! come from the same list.
 
+mod gallery;
+mod shards;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+pub(crate) use gallery::{
+    CreateArgs, GalleryArgs, GalleryCommand, GalleryPlace, IndexArgs, SearchArgs, ServeArgs,
+};
 use sbir_data::{DatasetKind, SketchKind};
 use sbir_encoder::weights::Scheme;
 use sbir_encoder::{DeviceChoice, PrecisionChoice};
 use sbir_sketch::{DrawingStyle, LineStyle};
 use sbir_train::{Augmentation, Sampling, Schedule, SetWeights};
+pub(crate) use shards::{LoadArgs, ManifestArgs, ShardArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -38,6 +45,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     Eval(EvalArgs),
     Embed(EmbedArgs),
+    Manifest(ManifestArgs),
+    Load(LoadArgs),
     Convert(ConvertArgs),
     Index(IndexArgs),
     Search(SearchArgs),
@@ -370,18 +379,29 @@ pub(crate) struct EvalArgs {
 ///
 /// Writes float32 vectors of shape [n, width] in the order of the arguments, and their names as a
 /// JSON list beside it (X.npy and X.names.json).
+///
+/// With --manifest, embeds the photos of a manifest in pieces instead, for `sbir load`: all of them, or one share on each
+/// of many machines. See docs/scale.md.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  sbir embed --model bundled photos --out vectors.npy
+  sbir embed --manifest photos.jsonl --shard 0/8 --out /shared/pieces
+  sbir embed --manifest s3://bucket/photos.jsonl --shard $SLURM_ARRAY_TASK_ID/8 --out s3://bucket/pieces")]
 pub(crate) struct EmbedArgs {
     /// Images and stroke files; a folder stands for the files below it, in name order
-    #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
+    #[arg(value_name = "PATH", required_unless_present = "manifest", value_hint = ValueHint::AnyPath)]
     pub(crate) paths: Vec<PathBuf>,
 
-    /// Checkpoint; `bundled` is the one that comes with the program
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
-    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) shards: ShardArgs,
 
-    /// Where the vectors go
-    #[arg(long, value_name = "X.npy", value_hint = ValueHint::FilePath)]
+    /// Checkpoint; `bundled` is the one that comes with the program [default with --manifest: bundled]
+    #[arg(long, value_name = "PATH", required_unless_present = "manifest", value_hint = ValueHint::FilePath)]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Where the vectors go: X.npy; with --manifest a folder or s3://BUCKET/FOLDER for the pieces
+    #[arg(long, value_name = "X.npy|PLACE", value_hint = ValueHint::AnyPath)]
     pub(crate) out: PathBuf,
 
     /// Leave unreadable files out and say how many, instead of failing
@@ -450,185 +470,6 @@ pub(crate) struct ConvertArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Index folders of photos, so that a drawing finds them
-///
-/// Photos are found in folders of any depth. Running it again costs little: what has not changed is left
-/// alone, moved files keep their embedding, and files that are gone are forgotten when their folder
-/// was listed whole. Killed at any moment, the same command goes on.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  sbir index ~/Pictures
-  sbir index /mnt/photos --gallery photos.sbir")]
-pub(crate) struct IndexArgs {
-    /// Folders of photos
-    #[arg(value_name = "DIR", required = true, value_hint = ValueHint::DirPath)]
-    pub(crate) folders: Vec<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) place: GalleryPlace,
-
-    /// Encoder: a checkpoint, or `bundled`
-    #[arg(long, value_name = "PATH", default_value = "bundled", value_hint = ValueHint::FilePath)]
-    pub(crate) model: PathBuf,
-
-    /// Also forget photos under folders that are missing, empty or cannot be listed whole
-    #[arg(long)]
-    pub(crate) prune: bool,
-
-    /// Look at every file's content, even where size and time have not changed
-    #[arg(long)]
-    pub(crate) rehash: bool,
-
-    /// Print one JSON object at the end
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) compute: ComputeArgs,
-}
-
-/// Where a gallery lies.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct GalleryPlace {
-    /// Gallery file [default: in the user's data folder, see `sbir doctor`]
-    #[arg(long, value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
-    pub(crate) gallery: Option<PathBuf>,
-}
-
-/// Find photos in a gallery by a sketch, a stroke file or a photo
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  sbir search drawing.png
-  sbir search strokes.json -k 20 --json
-  sbir search holiday.jpg --under ~/Pictures/2024     more like this photo")]
-pub(crate) struct SearchArgs {
-    /// Picture of a sketch, stroke file, or photo
-    #[arg(value_name = "QUERY", value_hint = ValueHint::FilePath)]
-    pub(crate) query: PathBuf,
-
-    #[command(flatten)]
-    pub(crate) place: GalleryPlace,
-
-    /// Photos to find
-    #[arg(short, long = "count", value_name = "N", default_value_t = 10)]
-    pub(crate) k: usize,
-
-    /// Least cosine similarity, from -1 to 1
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
-    pub(crate) min_score: Option<f32>,
-
-    /// Only photos below this folder; the list does not get shorter by it
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::AnyPath)]
-    pub(crate) under: Option<PathBuf>,
-
-    /// Encoder: a checkpoint, or `bundled`
-    #[arg(long, value_name = "PATH", default_value = "bundled", value_hint = ValueHint::FilePath)]
-    pub(crate) model: PathBuf,
-
-    /// Also write a page with the photos found
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) html: Option<PathBuf>,
-
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) compute: ComputeArgs,
-}
-
-/// Look into a gallery, check it, tidy it, and move it
-#[derive(Debug, Args)]
-pub(crate) struct GalleryArgs {
-    #[command(flatten)]
-    pub(crate) place: GalleryPlace,
-
-    /// Print JSON
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-
-    #[command(subcommand)]
-    pub(crate) command: GalleryCommand,
-}
-
-/// What to do with a gallery.
-#[derive(Debug, Subcommand)]
-pub(crate) enum GalleryCommand {
-    /// List the photos, a path a line
-    List {
-        /// Only photos below this folder
-        #[arg(long, value_name = "DIR", value_hint = ValueHint::AnyPath)]
-        under: Option<PathBuf>,
-    },
-    /// Tell what the gallery holds, by which encoder, from which folders
-    Info,
-    /// Check the gallery's file and its photos' files
-    Verify {
-        /// Read every photo's bytes too
-        #[arg(long)]
-        contents: bool,
-    },
-    /// Give unused space back
-    Compact,
-    /// Write the vectors as NumPy and the photos as JSON lines
-    Export {
-        /// X.npy; the photos go to X.jsonl beside it
-        #[arg(value_name = "OUT", value_hint = ValueHint::FilePath)]
-        out: PathBuf,
-    },
-    /// Read what `export` wrote
-    Import {
-        /// X.npy, with X.jsonl beside it
-        #[arg(value_name = "FROM", value_hint = ValueHint::FilePath)]
-        from: PathBuf,
-    },
-}
-
-/// Index folders and open the page on which one draws and finds
-///
-/// Folders are indexed in the background and watched for changes; the page shows results while you draw.
-/// It listens on this machine only. Any other --listen address needs a token, made and told at the
-/// start or taken from SBIR_TOKEN.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  sbir serve ~/Pictures
-  sbir serve --listen 0.0.0.0:8420 --host photos.example.org --no-open")]
-pub(crate) struct ServeArgs {
-    /// Folders of photos [default: those that the gallery knows]
-    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) folders: Vec<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) place: GalleryPlace,
-
-    /// Address and port to listen on
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8420")]
-    pub(crate) listen: std::net::SocketAddr,
-
-    /// Further name by which the server is reached; may be repeated
-    ///
-    /// Requests under any other name are refused. Since such a name may lead here from elsewhere, through a proxy on
-    /// this machine, it makes a token required, as a --listen beyond 127.0.0.1 does.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) host: Vec<String>,
-
-    /// Encoder: a checkpoint, or `bundled`
-    #[arg(long, value_name = "PATH", default_value = "bundled", value_hint = ValueHint::FilePath)]
-    pub(crate) model: PathBuf,
-
-    /// Do not open a browser
-    ///
-    /// None is opened either where a token is needed, which others could read in the browser's arguments.
-    #[arg(long)]
-    pub(crate) no_open: bool,
-
-    #[command(flatten)]
-    pub(crate) compute: ComputeArgs,
 }
 
 /// Make line drawings of photos

@@ -1,0 +1,11 @@
+//! Galleries in a real PostgreSQL server.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod answers;
+mod conformance;
+mod environment;
+mod failures;
+mod index;
+mod schema;
+mod support;
+mod tls;

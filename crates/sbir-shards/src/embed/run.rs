@@ -1,0 +1,328 @@
+//! The stages of a run, and the one that embeds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use sbir_data::Upright;
+use sbir_gallery::{Embedder, Space};
+use sbir_objects::{Options, Place};
+
+use super::assembly::{Assembly, Order};
+use super::commit::{Outcome, commit, is_there};
+use super::read::{Budget, Decoder, Message, Reader, Stop, Task};
+use super::{EmbedOptions, EmbedSummary, Progress};
+use crate::MAX_FAILURES;
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::manifest::Manifest;
+use crate::piece::{MAX_BYTES, Piece};
+use crate::shard::Shard;
+
+/// How often the caller is told.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+/// How long a photo waits for others to be embedded with.
+const FILL_FOR: Duration = Duration::from_millis(150);
+/// Files that are read at once from an object store: its answers take long, and many come at once.
+const REMOTE_READERS: usize = 16;
+/// Finished pieces that wait to be written.
+const TO_WRITE: usize = 2;
+
+pub(super) fn run(
+    manifest: &mut Manifest,
+    out: &Place,
+    embedder: &dyn Embedder,
+    objects: &Options,
+    options: &EmbedOptions,
+    progress: &dyn Progress,
+) -> Result<EmbedSummary> {
+    let space =
+        Space { fingerprint: embedder.fingerprint().into(), dimension: embedder.dimension() };
+    // The table takes some of it too.
+    if u64::from(manifest.header().piece) * space.dimension as u64 * 2 > MAX_BYTES / 2 {
+        return Err(Error::Options(format!(
+            "pieces of {} photos are too large for vectors of {} values; write the manifest with smaller ones",
+            manifest.header().piece,
+            space.dimension
+        )));
+    }
+    let job = Job::new(manifest, space, options.shard);
+    let photos = Place::open(job.root.as_os_str(), objects)?;
+    if !photos.is_remote() && job.photos > 0 && !job.root.is_dir() {
+        return Err(Error::NoPhotos {
+            root: photos.to_string(),
+            problem: "there is no such folder on this machine".to_owned(),
+        });
+    }
+    job.claim(out)?;
+    let mut run = Run::new(&job, embedder, options, progress);
+    let result = run.stages(manifest, &photos, out);
+    run.summary.cancelled = run.stop.asked();
+    run.tell();
+    match result {
+        // What a stop broke off is no failure.
+        Err(_) if run.summary.cancelled => Ok(run.summary),
+        Err(error) => Err(error),
+        Ok(()) => Ok(run.summary),
+    }
+}
+
+struct Run<'a> {
+    job: &'a Job,
+    embedder: &'a dyn Embedder,
+    options: &'a EmbedOptions,
+    progress: &'a dyn Progress,
+    stop: Arc<Stop>,
+    started: Instant,
+    told: Instant,
+    summary: EmbedSummary,
+    /// Photos to embed.
+    pictures: Vec<Upright>,
+    tasks: Vec<(Task, crate::piece::Made)>,
+    /// Pieces whose photos are under way.
+    assemblies: HashMap<u64, Assembly>,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        job: &'a Job,
+        embedder: &'a dyn Embedder,
+        options: &'a EmbedOptions,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        let now = Instant::now();
+        let mut summary = EmbedSummary::default();
+        let shard = options.shard;
+        summary.snapshot.pieces = shard.share(job.pieces());
+        // All pieces are of one size but the last.
+        let last = job.pieces().saturating_sub(1);
+        summary.snapshot.total = summary.snapshot.pieces * u64::from(job.piece);
+        if job.pieces() > 0 && shard.takes(last) {
+            summary.snapshot.total -= u64::from(job.piece) - job.photos_of(last);
+        }
+        Self {
+            job,
+            embedder,
+            options,
+            progress,
+            stop: Arc::new(Stop::new(options.stop)),
+            started: now,
+            told: now,
+            summary,
+            pictures: Vec::new(),
+            tasks: Vec::new(),
+            assemblies: HashMap::new(),
+        }
+    }
+
+    fn stages(&mut self, manifest: &mut Manifest, photos: &Place, out: &Place) -> Result<()> {
+        let cores = || thread::available_parallelism().map_or(1, usize::from);
+        let decoders = if self.options.threads == 0 { cores() } else { self.options.threads };
+        let readers = match self.options.readers {
+            0 if photos.is_remote() => REMOTE_READERS.max(decoders),
+            0 => decoders,
+            readers => readers,
+        };
+        let budget = Budget::new(self.options.memory);
+        let stop = Arc::clone(&self.stop);
+        let (tasks, tasks_out) = bounded::<Task>(2 * readers);
+        let (contents, contents_out) = bounded(decoders);
+        // What is decoded while a batch is embedded.
+        let (messages, messages_out) = bounded::<Message>(self.options.batch.max(1) + decoders);
+        let (pieces, pieces_out) = bounded::<Piece>(TO_WRITE);
+        let (outcomes, outcomes_out) = unbounded::<Result<Outcome>>();
+        let (job, shard) = (self.job, self.options.shard);
+        let short_side = 2 * self.embedder.image_size() as u32;
+        thread::scope(|scope| {
+            for _ in 0..readers {
+                let reader = Reader {
+                    photos,
+                    budget: &budget,
+                    stop: &stop,
+                    tasks: tasks_out.clone(),
+                    contents: contents.clone(),
+                    messages: messages.clone(),
+                };
+                scope.spawn(move || reader.run());
+            }
+            drop((tasks_out, contents));
+            for _ in 0..decoders {
+                let decoder = Decoder {
+                    root: job.root.clone(),
+                    short_side,
+                    stop: &stop,
+                    contents: contents_out.clone(),
+                    messages: messages.clone(),
+                };
+                scope.spawn(move || decoder.run());
+            }
+            drop(contents_out);
+            let dealer_stop = Arc::clone(&stop);
+            scope.spawn(move || {
+                if let Err(error) = deal(job, shard, manifest, out, &dealer_stop, &tasks, &messages)
+                {
+                    let _ = messages.send(Message::Ended(error));
+                }
+            });
+            scope.spawn(move || commit(job, out, &pieces_out, &outcomes));
+            let mut result = self.receive(&messages_out, &pieces, &outcomes_out);
+            if result.is_err() {
+                // Ends the others, which wait to send or look at the flag.
+                stop.end();
+            }
+            drop((messages_out, pieces));
+            // The last pieces are being written.
+            for outcome in &outcomes_out {
+                let counted = self.count(outcome);
+                result = result.and(counted);
+            }
+            result
+        })
+    }
+
+    /// Takes in what the other stages send, until they have ended.
+    fn receive(
+        &mut self,
+        messages: &Receiver<Message>,
+        pieces: &Sender<Piece>,
+        outcomes: &Receiver<Result<Outcome>>,
+    ) -> Result<()> {
+        let mut waiting_since = Instant::now();
+        loop {
+            match messages.recv_timeout(TELL_EVERY) {
+                Ok(Message::Begun(order)) => {
+                    self.assemblies.insert(order.number, Assembly::new(order));
+                }
+                Ok(Message::There(photos)) => {
+                    self.summary.snapshot.done += photos;
+                    self.summary.snapshot.there += 1;
+                }
+                Ok(Message::Photo { task, made, picture }) => {
+                    if self.pictures.is_empty() {
+                        waiting_since = Instant::now();
+                    }
+                    self.pictures.push(picture);
+                    self.tasks.push((task, made));
+                }
+                Ok(Message::Unreadable { task, reason, cause }) => {
+                    self.summary.snapshot.failed += 1;
+                    self.summary.snapshot.done += 1;
+                    if self.summary.failures.len() < MAX_FAILURES {
+                        self.summary.failures.push(reason.clone());
+                    }
+                    if let Some(assembly) = self.assemblies.get_mut(&task.order.number) {
+                        assembly.unreadable(task.place, reason, cause);
+                    }
+                    self.hand_on(task.order.number, pieces)?;
+                }
+                Ok(Message::Ended(error)) => return Err(error),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.stop.now() {
+                return Err(Error::Cancelled);
+            }
+            let full = self.pictures.len() >= self.options.batch.max(1);
+            if full || !self.pictures.is_empty() && waiting_since.elapsed() > FILL_FOR {
+                self.embed(pieces)?;
+            }
+            for outcome in outcomes.try_iter() {
+                self.count(outcome)?;
+            }
+            if self.told.elapsed() >= TELL_EVERY {
+                self.tell();
+            }
+        }
+        self.embed(pieces)
+    }
+
+    fn embed(&mut self, pieces: &Sender<Piece>) -> Result<()> {
+        if self.pictures.is_empty() {
+            return Ok(());
+        }
+        let dimension = self.embedder.dimension();
+        let vectors = self.embedder.embed_photos(&self.pictures).map_err(Error::Embedding)?;
+        if vectors.len() != self.pictures.len() * dimension {
+            return Err(Error::BadEmbedding {
+                expected: format!("{} values", self.pictures.len() * dimension),
+                found: vectors.len().to_string(),
+            });
+        }
+        self.pictures.clear();
+        let tasks = std::mem::take(&mut self.tasks);
+        for ((task, made), vector) in tasks.into_iter().zip(vectors.chunks_exact(dimension)) {
+            if let Some(assembly) = self.assemblies.get_mut(&task.order.number) {
+                assembly.made(task.place, made, vector)?;
+            }
+            self.summary.snapshot.embedded += 1;
+            self.summary.snapshot.done += 1;
+            self.hand_on(task.order.number, pieces)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a piece that is complete to be written.
+    fn hand_on(&mut self, number: u64, pieces: &Sender<Piece>) -> Result<()> {
+        if !self.assemblies.get(&number).is_some_and(Assembly::is_complete) {
+            return Ok(());
+        }
+        let Some(assembly) = self.assemblies.remove(&number) else { return Ok(()) };
+        let root = self.job.root.display().to_string();
+        let piece = assembly.finish(&Error::line(&root), &self.job.manifest, &self.job.space)?;
+        // Whoever writes them ended with an error, which is met among the outcomes.
+        let _ = pieces.send(piece);
+        Ok(())
+    }
+
+    fn count(&mut self, outcome: Result<Outcome>) -> Result<()> {
+        match outcome? {
+            Outcome::Written => self.summary.snapshot.written += 1,
+            Outcome::There => self.summary.snapshot.there += 1,
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self) {
+        self.told = Instant::now();
+        self.summary.snapshot.elapsed = self.started.elapsed();
+        self.progress.update(&self.summary.snapshot);
+    }
+}
+
+/// Deals the photos of a share's pieces out, but for pieces that are there.
+fn deal(
+    job: &Job,
+    shard: Shard,
+    manifest: &mut Manifest,
+    out: &Place,
+    stop: &Stop,
+    tasks: &Sender<Task>,
+    messages: &Sender<Message>,
+) -> Result<()> {
+    for piece in manifest.pieces(|piece| shard.takes(piece))? {
+        let (number, photos) = piece?;
+        if stop.now() {
+            return Ok(());
+        }
+        let count = photos.len();
+        if is_there(job, out, number)? {
+            if messages.send(Message::There(count as u64)).is_err() {
+                return Ok(());
+            }
+            continue;
+        }
+        let order = Arc::new(Order { number, photos });
+        if messages.send(Message::Begun(Arc::clone(&order))).is_err() {
+            return Ok(());
+        }
+        for place in 0..count {
+            let task = Task { order: Arc::clone(&order), place };
+            if stop.now() || tasks.send(task).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
