@@ -4,7 +4,7 @@
 #
 #   PYTHON=venv/bin/python benchsuite/lite_latency.sh benchsuite/runs/<date>-lite [ROUNDS]
 #
-# encoder.sh must have made its graphs ($WORK; encoder_models.py alone will do). Leaves raw.csv in the folder: a row a round and tool, times in ms.
+# With BUILT=1 what is built already is measured. encoder.sh must have made its graphs ($WORK; encoder_models.py alone will do). Leaves raw.csv in the folder: a row a round and tool, times in ms.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=$1
@@ -13,7 +13,7 @@ python=${PYTHON:-python3}
 work=${WORK:-$HOME/.cache/sbir/encoder-peers}
 seconds=${SECONDS_EACH:-1.5}
 mkdir -p "$out"
-cargo build --quiet --release --workspace --example encoder_speed
+[[ -n ${BUILT:-} ]] || cargo build --quiet --release --workspace --example encoder_speed
 speed=${CARGO_TARGET_DIR:-target}/release/examples/encoder_speed
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

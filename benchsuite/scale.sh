@@ -4,7 +4,7 @@
 #
 #   PYTHON=python3 benchsuite/scale.sh FOLDER 10000 100000 1000000 > benchsuite/runs/<date>-scale/raw.jsonl
 #
-# FOLDER keeps the data between runs. The queries are drawings embedded by the bundled encoder (chairs, shoes,
+# FOLDER keeps the data between runs. With BUILT=1 what is built already is measured. The queries are drawings embedded by the bundled encoder (chairs, shoes,
 # PACS, BSDS), the vectors photos of the same sets (a few thousand), and beside them synthetic neighbours up to the number
 # wanted: see scale_data.py. STORES (local qdrant cluster postgres faiss) says what is measured. The cluster has three nodes,
 # three shards and two replicas. The servers run on this machine, and share its processors with the client. The Python needs
@@ -17,7 +17,7 @@ shift
 python=${PYTHON:-python3} data=${SBIR_DATA:-../shared/data} k=10 threads=${THREADS:-$(nproc)}
 largest=$(printf '%s\n' "$@" | sort -n | tail -1)
 mkdir -p "$work"
-cargo build --quiet --release --workspace --bins --examples >&2
+[[ -n ${BUILT:-} ]] || cargo build --quiet --release --workspace --bins --examples >&2
 bench=$CARGO_TARGET_DIR/release/examples/store_bench
 if [[ ! -e $work/sketches.npy ]]; then
     "$SBIR_BIN" embed "$data"/{chairv2/photo,shoe304/photo,bsds500/train/photo,bsds500/val/photo,pacs/photo,photos1000} \

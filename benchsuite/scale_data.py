@@ -4,6 +4,7 @@ scale_data.py make PHOTOS.npy OUT.npy ROWS
 scale_data.py truth VECTORS.npy ROWS QUERIES.npy OUT.npy
 scale_data.py pick SKETCHES.npy OUT.npy COUNT
 scale_data.py faiss VECTORS.npy ROWS QUERIES.npy TRUTH.npy K THREADS
+scale_data.py table RAW.jsonl
 """
 
 import json
@@ -91,6 +92,37 @@ def faiss(vectors, rows, queries, truth, k, threads):
         print(json.dumps(report), flush=True)
         if recall >= 0.995:
             break
+
+
+def kind(gallery):
+    if gallery.startswith("qdrant"):
+        return "Qdrant, three nodes" if "," in gallery else "Qdrant, one node"
+    if gallery.startswith("faiss"):
+        return gallery.replace("faiss", "FAISS").replace(" efConstruction 100", "")
+    return "PostgreSQL" if gallery.startswith("postgres") else "a file"
+
+
+def table(raw):
+    """What was measured, a row for each store and number of photos."""
+    rows, photos = {}, 0
+    with open(raw) as file:
+        for line in map(json.loads, file):
+            photos = line.get("photos", photos)
+            rows.setdefault((kind(line["gallery"]), photos), {})[line["what"]] = line
+    print("| store | photos | loaded a second | our peak MiB | index built in s | recall@10 | median ms | p95 ms | searches a second | servers' resident MiB | disk MiB |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for (store, photos), row in rows.items():
+        load, settle, found, server = (row.get(what, {}) for what in ("load", "settle", "search", "server"))
+        disk = server.get("disk_mib") or settle.get("bytes", 0) / 2**20
+        built = found.get("built_s") or settle.get("seconds")
+        built = None if settle.get("indexed") is False else built
+        cells = [
+            (load.get("per_second"), ".0f"), (load.get("peak_rss_mib"), ".0f"), (built, ".1f"),
+            (found.get("recall"), ".4f"), (found.get("median_ms"), ".2f"), (found.get("p95_ms"), ".2f"),
+            (found.get("queries_per_second"), ".0f"), (server.get("resident_mib"), ".0f"), (disk or None, ".0f"),
+        ]
+        shown = " | ".join("–" if value is None else format(value, form) for value, form in cells)
+        print(f"| {store} | {photos:,} | {shown} |")
 
 
 if __name__ == "__main__":
