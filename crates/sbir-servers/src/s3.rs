@@ -2,9 +2,10 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::process::{Process, free_ports, install};
+use crate::process::{Process, free_ports, install, skipped};
 
 /// How long a start may take, and the first write after it.
 const START_WITHIN: Duration = Duration::from_secs(60);
@@ -97,6 +98,28 @@ impl S3 {
         let path = format!("/{}/nothing", Self::BUCKET);
         process.wait_until(START_WITHIN, || status(address, "GET", &path) == 403)?;
         Ok(Self { process, address, _folder: folder })
+    }
+
+    /// The server that all tests of a program share: started by the first that wants it, ended by the last that holds it;
+    /// none where it cannot be had, which is [told](crate::skipped).
+    #[must_use]
+    pub fn shared() -> Option<Arc<Self>> {
+        static HELD: Mutex<Weak<S3>> = Mutex::new(Weak::new());
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = held.upgrade() {
+            return Some(server);
+        }
+        match Self::start() {
+            Ok(server) => {
+                let server = Arc::new(server);
+                *held = Arc::downgrade(&server);
+                Some(server)
+            }
+            Err(error) => {
+                skipped("an S3 server", &error);
+                None
+            }
+        }
     }
 
     /// Where it listens.

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use sbir_objects::{Error, Options, Patience, Place};
-use sbir_servers::{Fault, Proxy, free_ports};
+use sbir_servers::{Fault, Proxy, S3, free_ports};
 
-use crate::support::{hasty, key, keys, options, place, prefix, server};
+use crate::support::{hasty, key, keys, options, place, prefix};
 
 /// Every kind of fault in turn, to three of four requests.
 fn often(number: u64) -> Option<Fault> {
@@ -28,7 +28,7 @@ fn often(number: u64) -> Option<Fault> {
 
 #[test]
 fn all_is_done_through_faults_of_every_kind() {
-    let Some(server) = server() else { return };
+    let Some(server) = S3::shared() else { return };
     let proxy = Proxy::start(server.address()).unwrap();
     proxy.plan(|seen| often(seen.number));
     let place = place(proxy.address());
@@ -49,7 +49,7 @@ fn all_is_done_through_faults_of_every_kind() {
 
 #[test]
 fn a_lost_answer_to_a_creation_is_no_failure() {
-    let Some(server) = server() else { return };
+    let Some(server) = S3::shared() else { return };
     let proxy = Proxy::start(server.address()).unwrap();
     let place = place(proxy.address());
     static PUTS: AtomicU32 = AtomicU32::new(0);
@@ -65,7 +65,7 @@ fn a_lost_answer_to_a_creation_is_no_failure() {
 
 #[test]
 fn what_does_not_pass_ends_within_the_deadline_and_is_said() {
-    let Some(server) = server() else { return };
+    let Some(server) = S3::shared() else { return };
     let proxy = Proxy::start(server.address()).unwrap();
     let patience = Patience {
         idle: Duration::from_millis(300),
@@ -113,7 +113,7 @@ fn nobody_there_is_said() {
 
 #[test]
 fn a_stop_ends_what_waits() {
-    let Some(server) = server() else { return };
+    let Some(server) = S3::shared() else { return };
     let proxy = Proxy::start(server.address()).unwrap();
     let stop: &'static AtomicBool = Box::leak(Box::default());
     let patience = Patience { idle: Duration::from_secs(60), ..Patience::default() };

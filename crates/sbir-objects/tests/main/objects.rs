@@ -6,11 +6,11 @@ use std::thread;
 use sbir_objects::{Error, Options, Place};
 use sbir_servers::S3;
 
-use crate::support::{key, keys, options, place, prefix, server};
+use crate::support::{key, keys, options, place, prefix};
 
 #[test]
 fn objects_read_as_they_were_written_whatever_their_names() {
-    let Some(server) = server() else { return };
+    let Some(server) = S3::shared() else { return };
     let place = place(server.address());
     let names = [
         "plain.jpg",
@@ -51,7 +51,7 @@ fn objects_read_as_they_were_written_whatever_their_names() {
 
 #[test]
 fn many_objects_are_listed_page_by_page() {
-    let Some(server) = server() else { return };
+    let Some(server) = S3::shared() else { return };
     let place = place(server.address());
     thread::scope(|scope| {
         for part in 0..4 {
@@ -69,7 +69,7 @@ fn many_objects_are_listed_page_by_page() {
 
 #[test]
 fn one_of_many_creators_wins() {
-    let Some(server) = server() else { return };
+    let Some(server) = S3::shared() else { return };
     let place = place(server.address());
     for round in 0..5 {
         let name = key(&format!("{round}"));
@@ -90,7 +90,7 @@ fn one_of_many_creators_wins() {
 
 #[test]
 fn large_files_go_in_parts_and_come_back() {
-    let Some(server) = server() else { return };
+    let Some(server) = S3::shared() else { return };
     let place = place(server.address());
     let mut file = tempfile::tempfile().unwrap();
     let line: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
@@ -113,7 +113,7 @@ fn large_files_go_in_parts_and_come_back() {
 
 #[test]
 fn what_is_wrong_is_said_with_the_remedy() {
-    let Some(server) = server() else { return };
+    let Some(server) = S3::shared() else { return };
     let at = server.address();
     let own = options(at);
     let with = |name: &str, value: &str| {

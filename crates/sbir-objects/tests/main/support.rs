@@ -1,33 +1,11 @@
-//! The S3 server that all tests of this binary share, and places in it.
+//! Places in the S3 server that all tests of this binary share.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use sbir_objects::{Key, Options, Patience, Place};
-use sbir_servers::{S3, skipped};
-
-/// The server, started by the first test that wants it, ended by the last that holds it; none where it cannot be had.
-pub(crate) fn server() -> Option<Arc<S3>> {
-    static HELD: OnceLock<Mutex<Weak<S3>>> = OnceLock::new();
-    let mut held = HELD.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(server) = held.upgrade() {
-        return Some(server);
-    }
-    match S3::start() {
-        Ok(server) => {
-            let server = Arc::new(server);
-            *held = Arc::downgrade(&server);
-            Some(server)
-        }
-        Err(error) => {
-            skipped("an S3 server", &error);
-            None
-        }
-    }
-}
+use sbir_servers::S3;
 
 pub(crate) fn options(at: SocketAddr) -> Options {
     let own = S3::environment(at).map(|(name, value)| (name.to_owned(), value));

@@ -1,36 +1,16 @@
 //! Photos, manifest and pieces in a real object store, with requests that fail and requests that are slow.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use sbir_gallery::VectorStore as _;
 use sbir_objects::{Key, Options, Patience, Place};
-use sbir_servers::{Fault, Proxy, S3, skipped};
+use sbir_servers::{Fault, Proxy, S3};
 use sbir_shards::{
     EmbedOptions, Error, LoadOptions, Manifest, ManifestOptions, NoProgress, embed, load,
     write_manifest,
 };
 
 use crate::support::{Colours, Work, options, records};
-
-fn server() -> Option<Arc<S3>> {
-    static HELD: OnceLock<Mutex<Weak<S3>>> = OnceLock::new();
-    let mut held = HELD.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(server) = held.upgrade() {
-        return Some(server);
-    }
-    match S3::start() {
-        Ok(server) => {
-            let server = Arc::new(server);
-            *held = Arc::downgrade(&server);
-            Some(server)
-        }
-        Err(error) => {
-            skipped("an S3 server", &error);
-            None
-        }
-    }
-}
 
 fn through(proxy: &Proxy) -> Options {
     let own = S3::environment(proxy.address()).map(|(name, value)| (name.to_owned(), value));
@@ -60,7 +40,7 @@ fn send(work: &Work, to: &Place) {
 
 #[test]
 fn a_bucket_gives_what_a_folder_gives_through_faults_of_every_kind() {
-    let Some(server) = server() else { return };
+    let Some(server) = S3::shared() else { return };
     let proxy = Proxy::start(server.address()).unwrap();
     let objects = through(&proxy);
     let open = |part: &str| Place::open(address(part).as_ref(), &objects).unwrap();
@@ -129,7 +109,7 @@ fn a_bucket_gives_what_a_folder_gives_through_faults_of_every_kind() {
 
 #[test]
 fn a_store_that_fails_ends_the_run_and_costs_no_photo() {
-    let Some(server) = server() else { return };
+    let Some(server) = S3::shared() else { return };
     let proxy = Proxy::start(server.address()).unwrap();
     let mut objects = through(&proxy);
     objects.patience = Patience { attempts: 3, idle: Duration::from_secs(10), ..objects.patience };
@@ -172,7 +152,7 @@ fn a_store_that_fails_ends_the_run_and_costs_no_photo() {
 
 #[test]
 fn pieces_cannot_be_written_is_said_at_once() {
-    let Some(server) = server() else { return };
+    let Some(server) = S3::shared() else { return };
     let proxy = Proxy::start(server.address()).unwrap();
     let objects = through(&proxy);
     let work = Work::with_photos(12);
