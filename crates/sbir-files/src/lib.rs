@@ -3,6 +3,8 @@
 //! The bytes go to a temporary file in the target's folder, which reaches the disk before it takes the target's name.
 //! A process killed at any moment leaves the old file or the new one, never a part; at worst a stray `.sbir-*.tmp`.
 
+pub mod names;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write};
@@ -212,8 +214,11 @@ fn create_beside(target: &Path) -> io::Result<(fs::File, PathBuf)> {
     }
 }
 
-/// Makes a rename in `folder` durable.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+/// Makes a new name in `folder` durable.
+///
+/// # Errors
+/// If the folder cannot be opened or synced; one that cannot be synced by its nature is no error.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }

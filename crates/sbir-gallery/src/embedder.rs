@@ -3,6 +3,9 @@
 use sbir_data::Upright;
 use sbir_sketch::Sketch;
 
+use crate::error::{Error, Result};
+use crate::store::Space;
+
 /// What an [`Embedder`] may fail with; its message is one line.
 pub type EmbedError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -19,6 +22,11 @@ pub trait Embedder: Send + Sync {
 
     /// The number of values of a vector.
     fn dimension(&self) -> usize;
+
+    /// The space of its vectors.
+    fn space(&self) -> Space {
+        Space { fingerprint: self.fingerprint().into(), dimension: self.dimension() }
+    }
 
     /// The side of the square input in pixels.
     fn image_size(&self) -> usize;
@@ -49,4 +57,33 @@ pub trait Embedder: Send + Sync {
     /// # Errors
     /// If the encoder fails.
     fn embed_drawing(&self, picture: &Upright) -> Result<Vec<f32>, EmbedError>;
+}
+
+/// Embeds photos and looks whether the embedder keeps what it says of its vectors.
+///
+/// # Shapes
+/// - output: `[photos.len(), dimension]`
+///
+/// # Errors
+/// [`Error::Embedding`] if the encoder fails; [`Error::BadEmbedding`] if it gives something else than one vector of unit
+/// length a photo.
+pub fn embed_photos(embedder: &dyn Embedder, photos: &[Upright]) -> Result<Vec<f32>> {
+    let dimension = embedder.dimension();
+    let vectors = embedder.embed_photos(photos).map_err(Error::Embedding)?;
+    if vectors.len() != photos.len() * dimension {
+        return Err(Error::BadEmbedding {
+            expected: format!("{} values", photos.len() * dimension),
+            found: vectors.len().to_string(),
+        });
+    }
+    for vector in vectors.chunks_exact(dimension) {
+        let norm = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+        if norm.is_nan() || (norm - 1.0).abs() > 1e-2 {
+            return Err(Error::BadEmbedding {
+                expected: "a vector of unit length".into(),
+                found: format!("one of length {norm}"),
+            });
+        }
+    }
+    Ok(vectors)
 }

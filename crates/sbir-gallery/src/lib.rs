@@ -29,7 +29,7 @@ mod store;
 mod transfer;
 mod verify;
 
-pub use embedder::{EmbedError, Embedder};
+pub use embedder::{EmbedError, Embedder, embed_photos};
 pub use error::{Error, Result};
 pub use gallery::{Gallery, default_path};
 pub use index::{

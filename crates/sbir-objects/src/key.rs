@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use sbir_files::names::{bytes_to_path, escaped};
+
 use crate::error::{Error, Result};
 
 /// The most bytes of a key, as of S3.
@@ -72,46 +74,6 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", escaped(&self.0))
     }
-}
-
-/// Bytes as one printable line.
-pub(crate) fn escaped(bytes: &[u8]) -> String {
-    let mut line = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character.is_control() {
-                line.extend(character.escape_default());
-            } else {
-                line.push(character);
-            }
-        }
-        for byte in chunk.invalid() {
-            line.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    line
-}
-
-#[cfg(unix)]
-pub(crate) fn name_bytes(name: &std::ffi::OsStr) -> Option<&[u8]> {
-    use std::os::unix::ffi::OsStrExt as _;
-    Some(name.as_bytes())
-}
-
-#[cfg(not(unix))]
-pub(crate) fn name_bytes(name: &std::ffi::OsStr) -> Option<&[u8]> {
-    name.to_str().map(str::as_bytes)
-}
-
-#[cfg(unix)]
-pub(crate) fn bytes_to_path(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt as _;
-    std::ffi::OsStr::from_bytes(bytes).into()
-}
-
-#[cfg(not(unix))]
-pub(crate) fn bytes_to_path(bytes: &[u8]) -> PathBuf {
-    String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 #[cfg(test)]

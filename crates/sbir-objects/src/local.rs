@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use sbir_files::{WriteError, write_atomically};
+use sbir_files::{WriteError, sync_folder, write_atomically};
 
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -190,23 +190,4 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn rename_new(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::Unsupported, "this file system knows no hard links"))
-}
-
-/// Makes a new name in a folder durable.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if !cfg!(unix) {
-        return Ok(());
-    }
-    match fs_err::File::open(folder).and_then(|folder| folder.sync_all()) {
-        // Some network file systems cannot sync a folder, and one may write to a folder without reading it.
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied
-            ) =>
-        {
-            Ok(())
-        }
-        other => other,
-    }
 }

@@ -8,9 +8,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sbir_files::names::{escaped, name_bytes};
 
 use crate::error::{Error, Result};
-use crate::key::{Key, escaped, name_bytes};
+use crate::key::Key;
 use crate::local::Folder;
 use crate::remote::{Bucket, Pages};
 use crate::walk::Walk;

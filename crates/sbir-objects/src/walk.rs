@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sbir_files::names::{bytes_to_path, name_bytes};
+
 use crate::error::{Error, Result};
-use crate::key::{Key, bytes_to_path, name_bytes};
+use crate::key::Key;
 use crate::local::stat_of;
 use crate::place::Entry;
 

@@ -209,6 +209,12 @@ impl VectorStore for Postgres {
         self.call(Again::Idempotent, async |lent| self.schema.ensure(lent, space).await)
     }
 
+    fn space(&self) -> Result<Option<Space>> {
+        self.call(Again::Idempotent, async |lent| {
+            Ok(self.state(lent).await?.map(|state| state.space))
+        })
+    }
+
     fn upsert(&self, batch: &[Record]) -> Result<()> {
         self.write(batch)
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use sbir_files::names::name_bytes;
 use sbir_gallery::{Error, Photo, PhotoId, Record, RelPath, Result, is_root};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -25,19 +26,8 @@ pub(crate) fn id(root: &Path, path: &RelPath) -> Result<Uuid> {
 /// # Errors
 /// If it cannot be one.
 pub(crate) fn root_bytes(root: &Path) -> Result<Vec<u8>> {
-    let bytes = is_root(root).then(|| bytes_of(root)).flatten();
-    bytes.ok_or_else(|| Error::BadPath { path: root.display().to_string() })
-}
-
-#[cfg(unix)]
-pub(crate) fn bytes_of(path: &Path) -> Option<Vec<u8>> {
-    use std::os::unix::ffi::OsStrExt as _;
-    Some(path.as_os_str().as_bytes().to_vec())
-}
-
-#[cfg(not(unix))]
-pub(crate) fn bytes_of(path: &Path) -> Option<Vec<u8>> {
-    path.to_str().map(|text| text.as_bytes().to_vec())
+    let bytes = is_root(root).then(|| name_bytes(root.as_os_str())).flatten();
+    bytes.map(<[u8]>::to_vec).ok_or_else(|| Error::BadPath { path: root.display().to_string() })
 }
 
 #[cfg(unix)]

@@ -5,10 +5,11 @@ use std::path::Path;
 use qdrant_client::qdrant::condition::ConditionOneOf;
 use qdrant_client::qdrant::r#match::MatchValue;
 use qdrant_client::qdrant::{Condition, FieldCondition, Filter, HasIdCondition, Match};
+use sbir_files::names::to_hex;
 use sbir_gallery::{PhotoId, Result};
 
 use crate::point::{field, point_id};
-use crate::text::{canonical, hex, ids_at, place_key};
+use crate::text::{canonical, ids_at, place_key};
 
 fn condition(condition: ConditionOneOf) -> Condition {
     Condition { condition_one_of: Some(condition) }
@@ -41,7 +42,7 @@ pub(crate) fn under(place: &Path) -> Result<Filter> {
 
 /// The photos whose file has this content.
 pub(crate) fn content(hash: &[u8; 32]) -> Filter {
-    Filter { must: vec![keyword(field::HASH, hex(hash))], ..Filter::default() }
+    Filter { must: vec![keyword(field::HASH, to_hex(hash))], ..Filter::default() }
 }
 
 /// The photos of these ids that there are.

@@ -10,9 +10,10 @@ use qdrant_client::qdrant::{
     DenseVector, ListValue, PointId, PointStruct, Value, Vector, Vectors, VectorsOutput, vector,
     vectors,
 };
+use sbir_files::names::{bytes_to_path, to_hex};
 use sbir_gallery::{Photo, PhotoId, RelPath, Result};
 
-use crate::text::{canonical, escape, hex, keys_above, path_of, photo_id, unescape};
+use crate::text::{canonical, escape, keys_above, photo_id, unescape};
 
 /// The names of a payload's fields.
 pub(crate) mod field {
@@ -85,7 +86,7 @@ impl Entry {
             (field::ROOT, text(escape(&self.root))),
             (field::PATH, text(escape(photo.path.as_bytes()))),
             (field::ABOVE, value(Kind::ListValue(above))),
-            (field::HASH, text(hex(&photo.hash))),
+            (field::HASH, text(to_hex(&photo.hash))),
             (field::SIZE, integer(photo.size.cast_signed())),
             (field::MTIME, integer(photo.mtime_ns)),
             (field::WIDTH, integer(photo.width.into())),
@@ -125,7 +126,7 @@ pub(crate) fn photo(id: PhotoId, payload: &Payload) -> Result<Photo, String> {
     let hash = bytes_of_hex(string(field::HASH)?).ok_or_else(|| wrong(field::HASH))?;
     Ok(Photo {
         id,
-        root: path_of(&root),
+        root: bytes_to_path(&root),
         path,
         size: number(field::SIZE)?.cast_unsigned(),
         mtime_ns: number(field::MTIME)?,

@@ -14,6 +14,7 @@ use qdrant_client::qdrant::{
     query,
 };
 use rand::seq::SliceRandom as _;
+use sbir_files::names::bytes_to_path;
 use sbir_gallery::{
     Cursor, MAX_PAGE, Page, Photo, PhotoId, Record, RelPath, Result, RootInfo, Stats,
 };
@@ -23,7 +24,7 @@ use crate::filter;
 use crate::gallery::{Bound, Gallery, lock};
 use crate::nodes::Kind;
 use crate::point::{field, id_of, photo, point_id, vector};
-use crate::text::{canonical, path_of, photo_id, unescape};
+use crate::text::{canonical, photo_id, unescape};
 
 /// The bytes of an answer that is asked for at once.
 const ANSWER: usize = 8 << 20;
@@ -391,7 +392,7 @@ impl Gallery {
             let root = unescape(&text).ok_or_else(|| self.bad_answer("a root that is no path"))?;
             // What was deleted may still be counted as none.
             if hit.count > 0 {
-                roots.push((path_of(&root), hit.count));
+                roots.push((bytes_to_path(&root), hit.count));
             }
         }
         if roots.len() > MOST_ROOTS {

@@ -15,11 +15,11 @@ use qdrant_client::qdrant::{
     QuantizationType, ScalarQuantization, VectorParams, VectorsConfig, WalConfigDiff,
     WriteOrdering, WriteOrderingType,
 };
+use sbir_files::names::to_hex;
 use sbir_gallery::Space;
 use sha2::{Digest as _, Sha256};
 
 use crate::point::{field, integer, text};
-use crate::text::hex;
 
 /// The format of what this program writes.
 const FORMAT: i64 = 1;
@@ -35,7 +35,7 @@ const BUILD_BEAM: u64 = 200;
 
 /// What a gallery's collection is called: its name, and a digest of the encoder's fingerprint.
 pub(crate) fn collection_name(gallery: &str, fingerprint: &str) -> String {
-    format!("{gallery}-{}", hex(&Sha256::digest(fingerprint)[..8]))
+    format!("{gallery}-{}", to_hex(&Sha256::digest(fingerprint)[..8]))
 }
 
 /// Whether a collection's name is one of a gallery's.

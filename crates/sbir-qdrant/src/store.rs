@@ -96,6 +96,11 @@ impl VectorStore for Qdrant {
         wait(async move { gallery.ensure(&space).await })?
     }
 
+    fn space(&self) -> Result<Option<Space>> {
+        let gallery = Arc::clone(&self.0);
+        wait(async move { Ok(gallery.bound().await?.map(|bound| bound.space)) })?
+    }
+
     fn upsert(&self, batch: &[Record]) -> Result<()> {
         write::upsert(&self.0, batch)
     }

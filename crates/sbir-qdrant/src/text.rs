@@ -1,7 +1,8 @@
 //! Paths as the text and the keys that a server keeps.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
+use sbir_files::names::{name_bytes, to_hex};
 use sbir_gallery::{Error, PhotoId, RelPath, Result};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -56,36 +57,12 @@ pub(crate) fn unescape(text: &str) -> Option<Vec<u8>> {
     (escape(&bytes) == text).then_some(bytes)
 }
 
-#[cfg(unix)]
-fn bytes_of(name: &std::ffi::OsStr) -> Option<&[u8]> {
-    use std::os::unix::ffi::OsStrExt as _;
-    Some(name.as_bytes())
-}
-
-#[cfg(not(unix))]
-fn bytes_of(name: &std::ffi::OsStr) -> Option<&[u8]> {
-    name.to_str().map(str::as_bytes)
-}
-
-/// The path that bytes stand for.
-#[cfg(unix)]
-pub(crate) fn path_of(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt as _;
-    std::ffi::OsStr::from_bytes(bytes).into()
-}
-
-/// The path that bytes stand for.
-#[cfg(not(unix))]
-pub(crate) fn path_of(bytes: &[u8]) -> PathBuf {
-    String::from_utf8_lossy(bytes).into_owned().into()
-}
-
 /// A path's bytes with one `/` between names and none behind: equal for paths that are equal component by component.
 pub(crate) fn canonical(path: &Path) -> Result<Vec<u8>> {
     let bad = || Error::BadPath { path: words(&path.display().to_string()) };
     let mut bytes = Vec::new();
     for component in path.components() {
-        let name = bytes_of(component.as_os_str()).ok_or_else(bad)?;
+        let name = name_bytes(component.as_os_str()).ok_or_else(bad)?;
         match component {
             Component::RootDir => bytes.push(b'/'),
             _ if bytes.is_empty() && name == &REMOTE[..3] => bytes.extend_from_slice(REMOTE),
@@ -120,7 +97,7 @@ pub(crate) fn photo_id(root: &[u8], path: &[u8]) -> PhotoId {
 
 /// What a place is called where photos list the places that they lie below: 32 hexadecimal digits, however long it is.
 pub(crate) fn place_key(place: &[u8]) -> String {
-    hex(&Sha256::digest(place)[..16])
+    to_hex(&Sha256::digest(place)[..16])
 }
 
 /// The keys of all places that a photo lies below.
@@ -148,11 +125,6 @@ pub(crate) fn ids_at(place: &[u8]) -> Vec<PhotoId> {
         photo_id(root, below.strip_prefix(b"/").unwrap_or(below))
     };
     roots.map(id).collect()
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

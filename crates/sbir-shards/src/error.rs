@@ -1,7 +1,5 @@
 //! What can go wrong between a tree of photos and a gallery.
 
-use sbir_gallery::EmbedError;
-
 /// The result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -91,17 +89,6 @@ pub enum Error {
         root: String,
         /// What was found.
         problem: String,
-    },
-    /// The encoder failed.
-    #[error("the encoder failed: {0}")]
-    Embedding(EmbedError),
-    /// The encoder gave something else than vectors of its dimension and unit length.
-    #[error("the encoder gave {found} where {expected} was expected; use other weights")]
-    BadEmbedding {
-        /// What was expected.
-        expected: String,
-        /// What came.
-        found: String,
     },
     /// An option makes no sense.
     #[error("{0}")]

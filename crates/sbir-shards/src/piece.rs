@@ -10,6 +10,7 @@
 //! ```
 
 use half::f16;
+use sbir_files::names::to_hex;
 use sbir_gallery::{RelPath, Space};
 use sbir_kernels::scan::MAX_DIMENSION;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::Error;
 use crate::job::MAX_FINGERPRINT;
 use crate::manifest::MAX_PIECE;
-use crate::text::{Text, from_hex, to_hex};
+use crate::text::{Text, from_hex};
 
 const MAGIC: &[u8; 8] = b"SBIRPC1\n";
 const CHECKSUM: usize = 32;

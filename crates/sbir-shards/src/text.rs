@@ -1,5 +1,6 @@
 //! Bytes as JSON has them: text where they are UTF-8, else hexadecimal digits.
 
+use sbir_files::names::to_hex;
 use serde::{Deserialize, Serialize};
 
 /// Bytes in JSON, as one of two fields.
@@ -27,12 +28,6 @@ impl Text {
             _ => None,
         }
     }
-}
-
-pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {

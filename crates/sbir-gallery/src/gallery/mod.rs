@@ -22,7 +22,7 @@ pub(crate) use region::absolute;
 pub(crate) use writer::{Change, Writer, roots};
 
 use crate::error::{Error, Result};
-use crate::store::{Cursor, Hit, Hits, Page, Photo, PhotoId, SearchOptions, Space};
+use crate::store::{Cursor, Hit, Hits, Page, Photo, PhotoId, SearchOptions};
 
 /// Where the gallery is kept unless another place is named: the file that `SBIR_GALLERY` names, else
 /// `sbir/gallery.sbir` in the user's data folder (`XDG_DATA_HOME`, or `~/.local/share`).
@@ -98,14 +98,6 @@ impl Gallery {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The space of the gallery's vectors, once it has one.
-    ///
-    /// # Errors
-    /// If the gallery cannot be read.
-    pub fn space(&self) -> Result<Option<Space>> {
-        self.read(|connection| sql::space(connection).map_err(sql::meaning(&self.path)))
     }
 
     /// What is wrong with the gallery's file, a line each.

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::writer::roots;
-use crate::store::{is_remote, name_bytes};
+use crate::store::{is_remote, region};
 
 /// The path as roots are stored: absolute, links resolved as far as it exists, no slash at its end.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
@@ -23,22 +23,15 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 
 /// What of each root lies at or below a path.
 pub(crate) struct Region {
-    parts: Vec<(i64, Option<Vec<u8>>)>,
+    /// The path below the root is empty where all of it does.
+    parts: Vec<(i64, Vec<u8>)>,
 }
 
 impl Region {
     pub(crate) fn under(connection: &Connection, path: &Path) -> rusqlite::Result<Self> {
         let folder = absolute(path);
-        let mut parts = Vec::new();
-        for (id, root) in roots(connection)? {
-            if root.starts_with(&folder) {
-                parts.push((id, None));
-            } else if let Ok(below) = folder.strip_prefix(&root)
-                && let Some(below) = name_bytes(below.as_os_str())
-            {
-                parts.push((id, Some(below.to_vec())));
-            }
-        }
+        let roots = roots(connection)?.into_iter();
+        let parts = roots.filter_map(|(id, root)| Some((id, region(&root, &folder)?))).collect();
         Ok(Self { parts })
     }
 
@@ -49,21 +42,20 @@ impl Region {
         for (root, below) in &self.parts {
             let next = first + values.len();
             values.push(Value::Integer(*root));
-            match below {
-                None => terms.push(format!("photo.root = ?{next}")),
-                Some(below) => {
-                    terms.push(format!(
-                        "(photo.root = ?{next} AND (photo.path = ?{} OR photo.path > ?{} AND photo.path < ?{}))",
-                        next + 1,
-                        next + 2,
-                        next + 3
-                    ));
-                    // The byte after a slash is a zero.
-                    values.push(Value::Blob(below.clone()));
-                    values.push(Value::Blob([below.as_slice(), b"/"].concat()));
-                    values.push(Value::Blob([below.as_slice(), b"0"].concat()));
-                }
+            if below.is_empty() {
+                terms.push(format!("photo.root = ?{next}"));
+                continue;
             }
+            terms.push(format!(
+                "(photo.root = ?{next} AND (photo.path = ?{} OR photo.path > ?{} AND photo.path < ?{}))",
+                next + 1,
+                next + 2,
+                next + 3
+            ));
+            // The byte after a slash is a zero.
+            values.push(Value::Blob(below.clone()));
+            values.push(Value::Blob([below.as_slice(), b"/"].concat()));
+            values.push(Value::Blob([below.as_slice(), b"0"].concat()));
         }
         (terms.join(" OR "), values)
     }

@@ -35,6 +35,10 @@ impl VectorStore for Gallery {
         }
     }
 
+    fn space(&self) -> Result<Option<Space>> {
+        self.read(|connection| sql::space(connection).map_err(sql::meaning(&self.path)))
+    }
+
     fn upsert(&self, batch: &[Record]) -> Result<()> {
         let Some(space) = self.space()? else {
             return Err(Error::BadEmbedding {

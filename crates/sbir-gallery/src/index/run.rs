@@ -14,10 +14,10 @@ use super::output::Output;
 use super::target::Targets;
 use super::walk::{Job, Walk, count};
 use super::{Counters, Failure, IndexOptions, Message, Phase, Progress, Summary};
-use crate::embedder::Embedder;
-use crate::error::{Error, Result};
+use crate::embedder::{Embedder, embed_photos};
+use crate::error::Result;
 use crate::gallery::Change;
-use crate::store::{Photo, PhotoId, Record, Space, Touch, VectorStore, escaped};
+use crate::store::{Photo, PhotoId, Record, Touch, VectorStore, escaped};
 
 /// How often the caller is told.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -61,9 +61,7 @@ impl<'a> Run<'a> {
         options: &'a IndexOptions,
         progress: &'a dyn Progress,
     ) -> Result<Self> {
-        let space =
-            Space { fingerprint: embedder.fingerprint().into(), dimension: embedder.dimension() };
-        let mut output = Output::open(store, &space)?;
+        let mut output = Output::open(store, &embedder.space())?;
         let targets = Targets::find(store, &mut output, dirs)?;
         let counters = Arc::new(Counters { cancel: options.cancel.clone(), ..Counters::default() });
         let now = Instant::now();
@@ -248,22 +246,9 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let dimension = self.embedder.dimension();
-        let vectors = self.embedder.embed_photos(&self.photos).map_err(Error::Embedding)?;
-        if vectors.len() != self.photos.len() * dimension {
-            return Err(Error::BadEmbedding {
-                expected: format!("{} values", self.photos.len() * dimension),
-                found: vectors.len().to_string(),
-            });
-        }
+        let vectors = embed_photos(self.embedder, &self.photos)?;
         self.photos.clear();
         for (content, vector) in self.contents.drain(..).zip(vectors.chunks_exact(dimension)) {
-            let norm = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
-            if norm.is_nan() || (norm - 1.0).abs() > 1e-2 {
-                return Err(Error::BadEmbedding {
-                    expected: "a vector of unit length".into(),
-                    found: format!("one of length {norm}"),
-                });
-            }
             let Content { job, size, mtime_ns, hash, found } = content;
             let full_size = match found {
                 Found::New(photo) => photo.full_size,

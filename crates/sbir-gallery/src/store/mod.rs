@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 pub use id::{Cursor, NoId, PhotoId};
 pub use path::RelPath;
-pub(crate) use path::{bytes_to_path, escaped, name_bytes, path_to_bytes};
+pub(crate) use path::path_to_bytes;
+pub(crate) use sbir_files::names::{bytes_to_path, escaped, name_bytes};
 pub use types::{
     Hit, Hits, Page, Photo, Record, RootInfo, SearchOptions, Selector, Space, Stats, Touch,
 };
@@ -43,6 +44,12 @@ pub trait VectorStore: Send + Sync {
     /// # Errors
     /// [`Error::OtherEncoder`] or [`Error::OtherDimension`] with the remedy where they differ.
     fn ensure(&self, space: &Space) -> Result<()>;
+
+    /// The space of the store's vectors, once it has one.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn space(&self) -> Result<Option<Space>>;
 
     /// Writes photos, each in the place of one of the same root and path: doing it twice changes nothing. When it
     /// returns, the photos are safe and every search sees them. The local gallery writes a batch whole or not at all.
@@ -186,18 +193,18 @@ pub fn is_remote(root: &Path) -> bool {
     name_bytes(root.as_os_str()).is_some_and(|bytes| bytes.starts_with(b"s3://"))
 }
 
-/// The paths that a place stands for when it is used as a filter: for every root, either all of it, or what lies below
-/// it at or under some relative path.
+/// What of each root lies at or below a place: all of it where the path below the root is empty, else what lies at or
+/// below that path.
 #[must_use]
 pub fn regions(roots: &[PathBuf], place: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = Vec::new();
-    for root in roots {
-        if root.starts_with(place) {
-            found.push((root.clone(), Vec::new()));
-        } else if let Ok(below) = place.strip_prefix(root) {
-            let below = name_bytes(below.as_os_str()).unwrap_or_default().to_vec();
-            found.push((root.clone(), below));
-        }
+    roots.iter().filter_map(|root| Some((root.clone(), region(root, place)?))).collect()
+}
+
+/// What of a root lies at or below a place, as [`regions`] says it; nothing where they are apart.
+pub(crate) fn region(root: &Path, place: &Path) -> Option<Vec<u8>> {
+    if root.starts_with(place) {
+        return Some(Vec::new());
     }
-    found
+    let below = place.strip_prefix(root).ok()?;
+    name_bytes(below.as_os_str()).map(<[u8]>::to_vec)
 }

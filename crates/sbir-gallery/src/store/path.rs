@@ -5,6 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use sbir_files::names::{bytes_to_path, escaped, name_bytes};
+
 use crate::error::{Error, Result};
 
 /// A path below a root: names joined by `/`, as bytes, in which anything but a zero byte may occur (no UTF-8 needed).
@@ -93,47 +95,6 @@ impl fmt::Debug for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", escaped(&self.0))
     }
-}
-
-/// Bytes as one printable line.
-pub(crate) fn escaped(bytes: &[u8]) -> String {
-    let mut line = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character.is_control() {
-                line.extend(character.escape_default());
-            } else {
-                line.push(character);
-            }
-        }
-        for byte in chunk.invalid() {
-            line.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    line
-}
-
-#[cfg(unix)]
-pub(crate) fn name_bytes(name: &std::ffi::OsStr) -> Option<&[u8]> {
-    use std::os::unix::ffi::OsStrExt as _;
-    Some(name.as_bytes())
-}
-
-#[cfg(not(unix))]
-pub(crate) fn name_bytes(name: &std::ffi::OsStr) -> Option<&[u8]> {
-    name.to_str().map(str::as_bytes)
-}
-
-/// The path that bytes stand for.
-#[cfg(unix)]
-pub(crate) fn bytes_to_path(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt as _;
-    std::ffi::OsStr::from_bytes(bytes).into()
-}
-
-#[cfg(not(unix))]
-pub(crate) fn bytes_to_path(bytes: &[u8]) -> PathBuf {
-    String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 /// The bytes that a root's absolute path is stored as.

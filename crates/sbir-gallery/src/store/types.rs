@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 
 use super::id::{Cursor, PhotoId};
 use super::is_remote;
-use super::path::{RelPath, escaped, name_bytes};
+use super::path::RelPath;
+use super::{escaped, name_bytes};
 
 /// The space that a store's vectors live in: vectors of two spaces cannot be compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

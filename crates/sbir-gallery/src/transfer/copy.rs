@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-use super::{PAGE, known};
+use super::{each_page, known};
 use crate::error::{Error, Result};
-use crate::store::{Photo, Record, VectorStore};
+use crate::store::{Photo, VectorStore};
 
 /// How a copy goes.
 #[derive(Clone, Debug)]
@@ -144,21 +144,6 @@ fn verify(
         problem(format!("{} says that it has {held} photos, and gave {matched}", to.name()));
     }
     Ok(())
-}
-
-fn each_page(
-    store: &dyn VectorStore,
-    mut each: impl FnMut(Vec<Record>) -> Result<()>,
-) -> Result<()> {
-    let mut after = None;
-    loop {
-        let page = store.scan(after, PAGE)?;
-        each(page.items)?;
-        after = page.next;
-        if after.is_none() {
-            return Ok(());
-        }
-    }
 }
 
 /// Whether all but the id is equal.

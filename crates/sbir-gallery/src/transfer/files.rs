@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::Path;
 
+use sbir_files::names::to_hex;
 use serde::{Deserialize, Serialize};
 
-use super::{PAGE, npy};
+use super::{PAGE, each_page, npy};
 use crate::error::{Error, Result};
 use crate::store::{
     Photo, PhotoId, Record, RelPath, Space, VectorStore, bytes_to_path, is_root, name_bytes,
@@ -52,10 +53,6 @@ impl Name {
     }
 }
 
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
@@ -83,16 +80,16 @@ fn beside(path: &Path) -> Result<tempfile::NamedTempFile> {
 pub fn export(store: &dyn VectorStore, npy: &Path, jsonl: &Path) -> Result<u64> {
     let (mut vectors, mut lines) = (beside(npy)?, beside(jsonl)?);
     let (mut expected, mut written) = (0, 0);
-    let encoder = store.stats()?.space.map_or_else(String::new, |space| space.fingerprint);
+    let encoder = store.space()?.map_or_else(String::new, |space| space.fingerprint);
     {
         let vectors = RefCell::new(BufWriter::with_capacity(1 << 20, vectors.as_file_mut()));
         let mut lines = BufWriter::with_capacity(1 << 18, lines.as_file_mut());
-        let begin = |count, space: Option<Space>| {
+        let mut begin = |count, space: Option<Space>| {
             let dimension = space.map_or(0, |space| space.dimension);
             expected = count;
             Ok(npy::write_header(&mut *vectors.borrow_mut(), count, dimension)?)
         };
-        let each = |record: Record| {
+        let mut each = |record: Record| {
             let mut vectors = vectors.borrow_mut();
             for value in &record.embedding {
                 vectors.write_all(&value.to_le_bytes())?;
@@ -105,7 +102,11 @@ pub fn export(store: &dyn VectorStore, npy: &Path, jsonl: &Path) -> Result<u64> 
         };
         match store.local() {
             Some(gallery) => gallery.snapshot(begin, each)?,
-            None => in_pages(store, begin, each)?,
+            None => {
+                let stats = store.stats()?;
+                begin(stats.photos, stats.space)?;
+                each_page(store, |records| records.into_iter().try_for_each(&mut each))?;
+            }
         }
         vectors.into_inner().flush()?;
         lines.flush()?;
@@ -125,24 +126,6 @@ pub fn export(store: &dyn VectorStore, npy: &Path, jsonl: &Path) -> Result<u64> 
         file.persist(path).map_err(|error| error.error)?;
     }
     Ok(expected)
-}
-
-fn in_pages(
-    store: &dyn VectorStore,
-    mut begin: impl FnMut(u64, Option<Space>) -> Result<()>,
-    mut each: impl FnMut(Record) -> Result<()>,
-) -> Result<()> {
-    let stats = store.stats()?;
-    begin(stats.photos, stats.space)?;
-    let mut after = None;
-    loop {
-        let page = store.scan(after, PAGE)?;
-        page.items.into_iter().try_for_each(&mut each)?;
-        after = page.next;
-        if after.is_none() {
-            return Ok(());
-        }
-    }
 }
 
 fn line(photo: &Photo, encoder: &str) -> Line {

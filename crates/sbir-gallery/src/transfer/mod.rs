@@ -16,6 +16,22 @@ use crate::store::{Photo, Record, VectorStore};
 /// How many photos go together.
 const PAGE: usize = 1000;
 
+/// Calls with all photos of a store, some at a time.
+fn each_page(
+    store: &dyn VectorStore,
+    mut each: impl FnMut(Vec<Record>) -> Result<()>,
+) -> Result<()> {
+    let mut after = None;
+    loop {
+        let page = store.scan(after, PAGE)?;
+        each(page.items)?;
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
 /// What a store has where records would be written, each in its place.
 fn known(store: &dyn VectorStore, records: &[Record]) -> Result<Vec<Option<Photo>>> {
     let mut by_root: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();

@@ -23,6 +23,10 @@ impl VectorStore for Elsewhere {
         self.0.ensure(space)
     }
 
+    fn space(&self) -> Result<Option<Space>> {
+        self.0.space()
+    }
+
     fn upsert(&self, batch: &[Record]) -> Result<()> {
         self.0.upsert(batch)
     }

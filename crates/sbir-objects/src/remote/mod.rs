@@ -20,9 +20,10 @@ use object_store::{
     GetOptions, GetRange, ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions,
     PutPayload,
 };
+use sbir_files::names::escaped;
 
 use crate::error::{Error, Result};
-use crate::key::{Key, escaped};
+use crate::key::Key;
 use crate::place::{Entry, Object, Patience, Stat};
 use attempt::{Answer, note};
 use guard::Dropped;

@@ -137,7 +137,7 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let shared = Arc::clone(&app);
     let space = blocking(&app, move || {
         shared.store.ready()?;
-        Ok(shared.store.stats()?.space)
+        Ok(shared.store.space()?)
     });
     let space = space.await.map_err(|problem| Problem::unavailable(problem.message))?;
     // A gallery that was embedded anew with another encoder is not to be asked with this one.

@@ -51,6 +51,10 @@ impl VectorStore for Troubled {
         self.well()?.ensure(space)
     }
 
+    fn space(&self) -> Result<Option<Space>> {
+        self.well()?.space()
+    }
+
     fn upsert(&self, batch: &[Record]) -> Result<()> {
         self.well()?.upsert(batch)
     }

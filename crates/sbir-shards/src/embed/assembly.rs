@@ -57,10 +57,8 @@ impl Assembly {
     pub(super) fn made(&mut self, place: usize, made: Made, vector: &[f32]) -> Result<()> {
         let halves: Vec<u16> = vector.iter().map(|value| f16::from_f32(*value).to_bits()).collect();
         if !is_unit(&halves) {
-            return Err(Error::BadEmbedding {
-                expected: "a vector of unit length".to_owned(),
-                found: "another".to_owned(),
-            });
+            let (expected, found) = ("a vector of unit length".to_owned(), "another".to_owned());
+            return Err(sbir_gallery::Error::BadEmbedding { expected, found }.into());
         }
         self.put(place, Slot::Made(made, halves));
         Ok(())

@@ -8,14 +8,11 @@ mod commit;
 mod read;
 mod run;
 
+pub use run::embed;
+
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use sbir_gallery::Embedder;
-use sbir_objects::{Options, Place};
-
-use crate::error::Result;
-use crate::manifest::Manifest;
 use crate::shard::Shard;
 
 /// How a share is embedded.
@@ -92,24 +89,4 @@ pub struct EmbedSummary {
     pub failures: Vec<String>,
     /// Whether the caller stopped it.
     pub cancelled: bool,
-}
-
-/// Embeds one share of a manifest's pieces and writes each as one file into `out`, unless it is there.
-///
-/// The photos are read below the manifest's root, with `objects` where that lies in an object store. A photo is embedded
-/// as it is now, whatever the manifest says of it. A photo that cannot be read is recorded in its piece; where the whole
-/// place of the photos cannot be read, the run ends instead, and so does a run that finds all photos of a piece gone or
-/// denied.
-///
-/// # Errors
-/// If the places cannot be read or written, `out` holds pieces of another manifest or encoder, or the embedder fails.
-pub fn embed(
-    manifest: &mut Manifest,
-    out: &Place,
-    embedder: &dyn Embedder,
-    objects: &Options,
-    options: &EmbedOptions,
-    progress: &dyn Progress,
-) -> Result<EmbedSummary> {
-    run::run(manifest, out, embedder, objects, options, progress)
 }

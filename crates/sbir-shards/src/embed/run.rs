@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use sbir_data::Upright;
-use sbir_gallery::{Embedder, Space};
+use sbir_gallery::{Embedder, embed_photos};
 use sbir_objects::{Options, Place};
 
 use super::assembly::{Assembly, Order};
@@ -30,7 +30,16 @@ const REMOTE_READERS: usize = 16;
 /// Finished pieces that wait to be written.
 const TO_WRITE: usize = 2;
 
-pub(super) fn run(
+/// Embeds one share of a manifest's pieces and writes each as one file into `out`, unless it is there.
+///
+/// The photos are read below the manifest's root, with `objects` where that lies in an object store. A photo is embedded
+/// as it is now, whatever the manifest says of it. A photo that cannot be read is recorded in its piece; where the whole
+/// place of the photos cannot be read, the run ends instead, and so does a run that finds all photos of a piece gone or
+/// denied.
+///
+/// # Errors
+/// If the places cannot be read or written, `out` holds pieces of another manifest or encoder, or the embedder fails.
+pub fn embed(
     manifest: &mut Manifest,
     out: &Place,
     embedder: &dyn Embedder,
@@ -38,8 +47,7 @@ pub(super) fn run(
     options: &EmbedOptions,
     progress: &dyn Progress,
 ) -> Result<EmbedSummary> {
-    let space =
-        Space { fingerprint: embedder.fingerprint().into(), dimension: embedder.dimension() };
+    let space = embedder.space();
     // The table takes some of it too.
     if u64::from(manifest.header().piece) * space.dimension as u64 * 2 > MAX_BYTES / 2 {
         return Err(Error::Options(format!(
@@ -243,13 +251,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let dimension = self.embedder.dimension();
-        let vectors = self.embedder.embed_photos(&self.pictures).map_err(Error::Embedding)?;
-        if vectors.len() != self.pictures.len() * dimension {
-            return Err(Error::BadEmbedding {
-                expected: format!("{} values", self.pictures.len() * dimension),
-                found: vectors.len().to_string(),
-            });
-        }
+        let vectors = embed_photos(self.embedder, &self.pictures)?;
         self.pictures.clear();
         let tasks = std::mem::take(&mut self.tasks);
         for ((task, made), vector) in tasks.into_iter().zip(vectors.chunks_exact(dimension)) {

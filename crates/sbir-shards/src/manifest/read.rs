@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _};
 use std::path::PathBuf;
 
+use sbir_files::names::to_hex;
 use sbir_gallery::{RelPath, is_root};
 use sbir_objects::{Key, Place};
 use serde::de::DeserializeOwned;
@@ -12,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{FORMAT, Header, HeaderLine, LastLine, Listed, MAX_PIECE, PhotoLine, VERSION};
 use crate::error::{Error, Result};
-use crate::text::{Text, to_hex};
+use crate::text::Text;
 
 /// The longest line in bytes: a path of 4,096, each as an escape of six.
 const MAX_LINE: u64 = 32 << 10;

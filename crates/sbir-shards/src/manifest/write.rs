@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sbir_files::names::to_hex;
 use sbir_gallery::{NameKind, RelPath};
 use sbir_objects::{Key, Place};
 use sha2::{Digest as _, Sha256};
@@ -12,7 +13,7 @@ use super::{DEFAULT_PIECE, FORMAT, HeaderLine, LastLine, MAX_PIECE, PhotoLine, V
 use crate::MAX_FAILURES;
 use crate::error::{Error, Result};
 use crate::sort::{Item, Sorter};
-use crate::text::{Text, to_hex};
+use crate::text::Text;
 
 /// How a manifest is written.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sbir_encoder::weights::fetch;
+use sbir_gallery::Embedder as _;
 use sbir_server::{Config, Server, Services, serve};
 
 use super::args::{CreateArgs, ServeArgs};
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let opened = store::open_or_create(&args.place, &CreateArgs::default())?;
     let local = opened.store.local().is_some();
     if local || !folders.is_empty() {
-        opened.store.ensure(&store::space(&embedder))?;
+        opened.store.ensure(&embedder.space())?;
     } else {
         opened.check(&embedder)?;
     }

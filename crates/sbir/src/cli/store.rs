@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sbir::{AnyStore, Creation, Files, Staging};
-use sbir_gallery::{Embedder, Error, PhotoFiles, Space, VectorStore, default_path};
+use sbir_gallery::{Embedder, Error, PhotoFiles, VectorStore, default_path};
 
 use super::args::{CreateArgs, GalleryPlace};
 use super::failure::Failure;
@@ -63,7 +63,7 @@ impl Opened {
         embedder: &dyn Embedder,
         reembed: bool,
     ) -> Result<Target, Failure> {
-        let space = space(embedder);
+        let space = embedder.space();
         if !reembed {
             self.store.ensure(&space)?;
             return Ok(Target { store: Arc::clone(&self.store), staging: None });
@@ -87,18 +87,13 @@ impl Opened {
 
     /// Fails where the gallery is of another encoder than this, or is not there.
     pub(crate) fn check(&self, embedder: &dyn Embedder) -> Result<(), Failure> {
-        match self.store.stats()?.space {
-            Some(held) => Ok(space(embedder).check(&self.store.name(), &held)?),
+        match self.store.space()? {
+            Some(held) => Ok(embedder.space().check(&self.store.name(), &held)?),
             // A local gallery without a photo, in which nothing is found.
             None if self.store.local().is_some() => Ok(()),
             None => Err(Error::NoGallery { path: self.store.name().into() }.into()),
         }
     }
-}
-
-/// The space of an encoder's vectors.
-pub(crate) fn space(embedder: &dyn Embedder) -> Space {
-    Space { fingerprint: embedder.fingerprint().to_owned(), dimension: embedder.dimension() }
 }
 
 /// The files of photos: on this machine, or in an object store.
