@@ -230,4 +230,18 @@ mod tests {
         }
         assert!(opened.open_file(&path("a/b")).is_err());
     }
+
+    #[test]
+    fn a_root_that_became_a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        let (root, elsewhere) = (base.join("root"), base.join("elsewhere"));
+        std::fs::create_dir(&root).unwrap();
+        std::fs::create_dir(&elsewhere).unwrap();
+        std::fs::write(elsewhere.join("photo"), "outside").unwrap();
+        assert!(RootFolder::open(&root).is_ok());
+        std::fs::remove_dir(&root).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &root).unwrap();
+        assert!(RootFolder::open(&root).is_err());
+    }
 }
