@@ -10,7 +10,7 @@ use super::head::{Head, HeadTape};
 use super::patch::{DownTile, Pixels, StemTile};
 use super::rows::{Rows, Scratch, spans};
 use super::spec::{BLOCK_PARAMETERS, ConvNextSpec, PATCH_PARAMETERS, Plane};
-use super::tape::{BlockTape, Kept, Tape};
+use super::tape::{BlockTape, Tape};
 use super::weights::{Block, Patch};
 use crate::panels::buffer::{Buffer, Plain};
 use crate::panels::lanes::Lanes;
@@ -237,14 +237,13 @@ where
                     let place = picture * stride..(picture + 1) * stride;
                     next[place.clone()].copy_from_slice(&now[place]);
                 }
-                let kept = keeps[index].then(|| {
+                let mut kept = keeps[index].then(|| {
                     let hidden = (4 * rows.channels).next_multiple_of(L::PANEL);
                     let bytes = hidden * rows.count() * size_of::<L::Operand>();
                     self.take(bytes.div_ceil(4))
                 });
                 let (input, output) = (Shared(now.as_mut_ptr()), Shared(next.as_mut_ptr()));
-                let mut kept = kept.map(|values| Kept { values });
-                let to = kept.as_mut().map(|kept| Shared(kept.values.as_mut_ptr().cast()));
+                let to = kept.as_mut().map(|kept| Shared(kept.as_mut_ptr().cast()));
                 spans::<L>(rows.count(), rows.channels).into_par_iter().for_each(|span| {
                     Scratch::with(|scratch| {
                         // SAFETY: as above.

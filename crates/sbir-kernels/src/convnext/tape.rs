@@ -3,12 +3,6 @@
 use super::head::HeadTape;
 use crate::panels::buffer::Buffer;
 
-/// GELU's arguments in one block, `[panels, rows, PANEL]` operands.
-#[derive(Debug)]
-pub(super) struct Kept {
-    pub(super) values: Buffer<f32>,
-}
-
 /// One block's.
 #[derive(Debug)]
 pub(super) struct BlockTape {
@@ -18,7 +12,8 @@ pub(super) struct BlockTape {
     pub(super) scales: Option<Vec<f32>>,
     /// Pictures whose branch was computed.
     pub(super) pictures: Vec<usize>,
-    pub(super) kept: Option<Kept>,
+    /// GELU's arguments, `[panels, rows, PANEL]` operands, where they are kept.
+    pub(super) kept: Option<Buffer<f32>>,
 }
 
 /// What a backward pass needs of a forward pass.

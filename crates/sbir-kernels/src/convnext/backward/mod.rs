@@ -86,6 +86,15 @@ impl Sums {
     }
 }
 
+/// What the gradients of the parameters before a stage are made of.
+struct PatchSums {
+    /// `[panels, depth, PANEL]`.
+    weight: Sums,
+    bias: Sums,
+    /// `[2, panels, PANEL]`.
+    norm: Vec<f32>,
+}
+
 /// Panels of one piece of work: a few pieces for every thread.
 fn shares(panels: usize) -> usize {
     panels.div_ceil(2 * rayon::current_num_threads()).max(1)
@@ -222,7 +231,7 @@ where
             let rows = Rows { pictures, ..whole };
             let kept = kept.as_mut().map(|kept| {
                 let first = group * most_rows * L::PANEL;
-                let start = kept.values.as_mut_ptr().cast::<L::Operand>().wrapping_add(first);
+                let start = kept.as_mut_ptr().cast::<L::Operand>().wrapping_add(first);
                 (Shared(start), whole.count() * L::PANEL)
             });
             let by_rows = [&mut normalised, &mut scaled, &mut hidden, &mut at_hidden]
@@ -366,7 +375,7 @@ where
                 *d_bias += scale[channel] * sum;
             });
         self.give([input, at_filtered]);
-        self.give(kept.map(|kept| kept.values));
+        self.give(kept);
         self.give([normalised, scaled, hidden, at_hidden].map(|operands| operands.values));
         self.give(
             [expand, expand_bias, project, scaled_sums, taps, taps_bias].map(|sums| sums.values),
@@ -393,6 +402,35 @@ where
         }
     }
 
+    /// Goes over a stage's rows in groups of pictures. `tile` does what belongs to a span's rows and leaves both operands of the sum over
+    /// rows that gives the gradient of the product's weight, `depth` columns and as many as the stage has channels.
+    fn over_patches(
+        &self,
+        rows: Rows<'_>,
+        depth: usize,
+        norm_panels: usize,
+        tile: impl Fn(Rows<'_>, Span, [ByRows<L::Operand>; 2], Shared<f32>, &mut Scratch) + Sync,
+    ) -> PatchSums {
+        let (panels, left_panels) = (rows.panels::<L>(), depth.div_ceil(L::PANEL));
+        let mut weight = self.sums(panels * depth * L::PANEL);
+        let mut bias = self.sums(panels * L::PANEL);
+        let mut norm = vec![0.0; 2 * norm_panels * L::PANEL];
+        let most = self.group(rows.plane, panels + left_panels).min(rows.pictures.len().max(1));
+        let mut left = self.operands(left_panels, most * rows.plane.pixels());
+        let mut right = self.operands(panels, most * rows.plane.pixels());
+        for pictures in rows.pictures.chunks(most) {
+            let rows = Rows { pictures, ..rows };
+            let operands = [left.by_rows(), right.by_rows()];
+            self.over_spans(rows, &mut norm, |span, norm_sums, scratch| {
+                tile(rows, span, operands, norm_sums, scratch);
+            });
+            let [left, right] = operands;
+            self.over_rows(left, depth, right, panels, rows.count(), &mut weight, &mut bias);
+        }
+        self.give([left.values, right.values]);
+        PatchSums { weight, bias, norm }
+    }
+
     #[allow(clippy::too_many_arguments, reason = "two stages' rows, maps and gradients")]
     fn pull_down(
         &self,
@@ -405,50 +443,34 @@ where
         at_input: &mut Buffer<f32>,
         gradients: &mut [Vec<f32>],
     ) {
-        let patch = &self.patches[stage];
-        let (panels, panels_in) = (rows.panels::<L>(), before.panels::<L>());
+        let panels_in = before.panels::<L>();
         let depth = 4 * panels_in * L::PANEL;
-        let (input, at, at_input) =
+        let (input, at_output, at_input) =
             (Shared(input.as_mut_ptr()), Shared(at.as_mut_ptr()), Shared(at_input.as_mut_ptr()));
-        let mut weight = self.sums(panels * depth * L::PANEL);
-        let mut bias = self.sums(panels * L::PANEL);
-        let mut norm = vec![0.0; 2 * panels_in * L::PANEL];
-        let most = self.group(rows.plane, panels + 4 * panels_in).min(rows.pictures.len().max(1));
-        let mut normalised = self.operands(4 * panels_in, most * rows.plane.pixels());
-        let mut at_product = self.operands(panels, most * rows.plane.pixels());
-        for pictures in rows.pictures.chunks(most) {
-            let rows = Rows { pictures, ..rows };
-            let (normalised, at_product) = (normalised.by_rows(), at_product.by_rows());
-            let epsilon = self.spec.norm_epsilon;
-            self.over_spans(rows, &mut norm, |span, norm_sums, scratch| {
+        let (patch, back, plane) = (&self.patches[stage], &back.patches[stage], before.plane);
+        let epsilon = self.spec.norm_epsilon;
+        let sums =
+            self.over_patches(rows, depth, panels_in, |rows, span, operands, sums, scratch| {
+                let [normalised, at_product] = operands;
                 let tile = patch::DownTile::<L::Operand> {
                     patch,
-                    back: &back.patches[stage],
+                    back,
                     rows,
-                    plane: before.plane,
+                    plane,
                     span,
                     input,
-                    at_output: at,
+                    at_output,
                     at_input,
                     normalised,
                     at_product,
-                    norm_sums,
+                    norm_sums: sums,
                     epsilon,
                     scratch,
                 };
                 // SAFETY: as for blocks.
                 unsafe { L::enter(tile) };
             });
-            self.over_rows(
-                normalised,
-                depth,
-                at_product,
-                panels,
-                rows.count(),
-                &mut weight,
-                &mut bias,
-            );
-        }
+        let PatchSums { weight, bias, norm } = sums;
         let [d_norm, d_norm_bias, d_weight, d_bias] = gradients else {
             unreachable!("four parameters")
         };
@@ -463,7 +485,7 @@ where
                 *gradient += panel[(tap * panels_in * L::PANEL + channel) * L::PANEL];
             }
         }
-        self.give([normalised.values, at_product.values, weight.values, bias.values]);
+        self.give([weight.values, bias.values]);
     }
 
     fn pull_stem(
@@ -473,46 +495,28 @@ where
         at: &mut Buffer<f32>,
         gradients: &mut [Vec<f32>],
     ) {
-        let patch = &self.patches[0];
         let panels = rows.panels::<L>();
-        let at = Shared(at.as_mut_ptr());
-        let mut weight = self.sums(panels * STEM_DEPTH * L::PANEL);
-        let mut bias = self.sums(panels * L::PANEL);
-        let mut norm = vec![0.0; 2 * panels * L::PANEL];
-        let patch_panels = STEM_DEPTH.div_ceil(L::PANEL);
-        let most = self.group(rows.plane, panels + patch_panels).min(rows.pictures.len().max(1));
-        let mut patches = self.operands(patch_panels, most * rows.plane.pixels());
-        let mut at_product = self.operands(panels, most * rows.plane.pixels());
-        for pictures in rows.pictures.chunks(most) {
-            let rows = Rows { pictures, ..rows };
-            let (patches, at_product) = (patches.by_rows(), at_product.by_rows());
-            let epsilon = self.spec.norm_epsilon;
-            self.over_spans(rows, &mut norm, |span, norm_sums, scratch| {
+        let (patch, at_output) = (&self.patches[0], Shared(at.as_mut_ptr()));
+        let epsilon = self.spec.norm_epsilon;
+        let sums =
+            self.over_patches(rows, STEM_DEPTH, panels, |rows, span, operands, sums, scratch| {
+                let [patches, at_product] = operands;
                 let tile = patch::StemTile::<L::Operand> {
                     patch,
                     pixels,
                     rows,
                     span,
-                    at_output: at,
+                    at_output,
                     patches,
                     at_product,
-                    norm_sums,
+                    norm_sums: sums,
                     epsilon,
                     scratch,
                 };
                 // SAFETY: as for blocks.
                 unsafe { L::enter(tile) };
             });
-            self.over_rows(
-                patches,
-                STEM_DEPTH,
-                at_product,
-                panels,
-                rows.count(),
-                &mut weight,
-                &mut bias,
-            );
-        }
+        let PatchSums { weight, bias, norm } = sums;
         let [d_weight, d_bias, d_norm, d_norm_bias] = gradients else {
             unreachable!("four parameters")
         };
@@ -523,7 +527,7 @@ where
             let panel = &weight.values[out / L::PANEL * STEM_DEPTH * L::PANEL + out % L::PANEL..];
             add(gradient, panel.iter().step_by(L::PANEL).copied());
         }
-        self.give([patches.values, at_product.values, weight.values, bias.values]);
+        self.give([weight.values, bias.values]);
     }
 
     /// Adds the gradients of a product's weight and bias.
