@@ -69,7 +69,7 @@ impl Fault {
             &SqlState::T_R_DEADLOCK_DETECTED,
             &SqlState::CANNOT_CONNECT_NOW,
             &SqlState::TOO_MANY_CONNECTIONS,
-            // The roots that this client knew are not there any more.
+            // A root went while photos of it were written.
             &SqlState::FOREIGN_KEY_VIOLATION,
         ];
         // The table's type changed under a prepared statement: another connection prepares it anew.

@@ -7,14 +7,20 @@ use bytes::{BufMut as _, BytesMut};
 use half::f16;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
-/// A vector of f16, each value finite.
+/// The most values that pgvector takes in a `halfvec`.
+pub(crate) const MAX_DIMENSION: usize = 16_000;
+
+/// A vector of f16, each value finite and not all zero.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct HalfVec(pub(crate) Vec<f16>);
 
 impl HalfVec {
     /// Rounds a vector; none if a value is no finite number, also of f16, or all are zero.
     pub(crate) fn new(values: &[f32]) -> Option<Self> {
-        let halves: Vec<_> = values.iter().map(|value| f16::from_f32(*value)).collect();
+        Self::sound(values.iter().map(|value| f16::from_f32(*value)).collect())
+    }
+
+    fn sound(halves: Vec<f16>) -> Option<Self> {
         let sound = halves.iter().all(|value| value.is_finite())
             && halves.iter().any(|value| *value != f16::ZERO);
         sound.then_some(Self(halves))
@@ -54,12 +60,9 @@ impl<'a> FromSql<'a> for HalfVec {
             return Err("a vector that is cut off".into());
         }
         let (pairs, _) = values.as_chunks::<2>();
-        let halves: Vec<_> =
-            pairs.iter().map(|pair| f16::from_bits(u16::from_be_bytes(*pair))).collect();
-        if !halves.iter().all(|value| value.is_finite()) {
-            return Err("a vector with a value that is no finite number".into());
-        }
-        Ok(Self(halves))
+        let halves = pairs.iter().map(|pair| f16::from_bits(u16::from_be_bytes(*pair))).collect();
+        let sound = Self::sound(halves);
+        sound.ok_or_else(|| "a vector of zeros, or with a value that is no finite number".into())
     }
 
     fn accepts(of: &Type) -> bool {
@@ -78,10 +81,12 @@ mod tests {
         vector.to_sql(&Type::ANY, &mut bytes).unwrap();
         assert_eq!(HalfVec::from_sql(&Type::ANY, &bytes).unwrap(), vector);
         assert!(HalfVec::new(&[0.0, -0.0]).is_none() && HalfVec::new(&[1.0, 1e6]).is_none());
-        // Cut off, too long, not finite.
+        // Cut off, too long, not finite, zeros of either sign, nothing at all.
         assert!(HalfVec::from_sql(&Type::ANY, &bytes[..bytes.len() - 1]).is_err());
         assert!(HalfVec::from_sql(&Type::ANY, &bytes[..3]).is_err());
         assert!(HalfVec::from_sql(&Type::ANY, &[&bytes[..], &[0, 0]].concat()).is_err());
         assert!(HalfVec::from_sql(&Type::ANY, &[0, 1, 0, 0, 0x7c, 0]).is_err());
+        assert!(HalfVec::from_sql(&Type::ANY, &[0, 2, 0, 0, 0, 0, 0x80, 0]).is_err());
+        assert!(HalfVec::from_sql(&Type::ANY, &[0, 0, 0, 0]).is_err());
     }
 }

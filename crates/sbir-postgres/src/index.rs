@@ -1,9 +1,11 @@
 //! The index of embeddings, which is derived: searches work without it, and it can be built anew at any time.
 
 use sbir_gallery::Result;
+use tokio_postgres::Row;
 
 use crate::Postgres;
 use crate::fault::Fault;
+use crate::rows;
 use crate::session::{Again, Lent};
 
 /// Links of a vector on each layer, and how far a new one looks for them: pgvector's `m` and `ef_construction`.
@@ -13,6 +15,8 @@ const CONSTRUCTION: usize = 128;
 const LOCK: i64 = 0x7362_6972;
 /// The most memory that a build asks for, unless the server's own `maintenance_work_mem` is more.
 const MAX_MEMORY: usize = 4 << 30;
+/// How many indexes that were left half built are removed at a time.
+const MAX_LEFT: usize = 1_000;
 
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +47,7 @@ impl Postgres {
         let memory = (state.photos as usize)
             .saturating_mul(state.space.dimension * 2 + LINKS * 24 + 200)
             .clamp(64 << 20, MAX_MEMORY);
-        self.call_for(self.options.build_within, Again::Idempotent, async |lent| {
+        self.session.call_long(self.options.build_within, &async |lent: &mut Lent| {
             // Its settings and its lock are the connection's: they must not go back to the pool.
             let result = self.build_alone(lent, build, wanted, memory).await;
             let milliseconds = self.options.deadline.as_millis().max(1);
@@ -85,9 +89,11 @@ impl Postgres {
         // What builds that were cut off left behind, which would make writing slower.
         let left =
             "SELECT quote_ident(c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-            WHERE i.indrelid = $1::text::regclass AND NOT i.indisvalid";
-        for row in lent.query(left, &[&table]).await? {
-            let name: &str = row.try_get(0)?;
+            WHERE i.indrelid = $1::text::regclass AND NOT i.indisvalid LIMIT $2::bigint";
+        let read = |row: &Row| Ok(row.try_get::<_, String>(0)?);
+        for name in
+            rows::all(lent.client(), left, &[&table, &(MAX_LEFT as i64)], MAX_LEFT, read).await?
+        {
             lent.batch_execute(&format!("DROP INDEX CONCURRENTLY IF EXISTS {schema}.{name}"))
                 .await?;
         }
@@ -122,7 +128,7 @@ impl Postgres {
             return Ok(());
         }
         self.build_index(Build::Anew)?;
-        self.call_for(self.options.build_within, Again::Idempotent, async |lent| {
+        self.session.call_long(self.options.build_within, &async |lent: &mut Lent| {
             lent.batch_execute(&format!(
                 "SET statement_timeout = {}",
                 self.options.build_within.as_millis()

@@ -24,14 +24,14 @@ mod password;
 mod photo;
 mod read;
 mod region;
+mod rows;
 mod schema;
 mod search;
 mod session;
 mod tls;
 mod write;
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -109,8 +109,9 @@ pub struct Postgres {
     options: Options,
     /// Whether the tables were seen to be there, and the version that is known here.
     checked: AtomicBool,
-    /// The ids of roots, which never change.
-    roots: Mutex<HashMap<PathBuf, i32>>,
+    /// The space that this client asked for, or else saw first: its callers' vectors are of that one, also when others
+    /// made the gallery anew.
+    wanted: Mutex<Option<Space>>,
 }
 
 impl std::fmt::Debug for Postgres {
@@ -133,8 +134,8 @@ impl Postgres {
         let address = Address::parse(url)?;
         let session = Session::new(&address, &options)?;
         let schema = Schema::new(&address.schema, &session.name);
-        let roots = Mutex::new(HashMap::new());
-        let gallery = Self { session, schema, options, checked: AtomicBool::new(false), roots };
+        let checked = AtomicBool::new(false);
+        let gallery = Self { session, schema, options, checked, wanted: Mutex::new(None) };
         gallery.ready()?;
         Ok(gallery)
     }
@@ -164,7 +165,19 @@ impl Postgres {
             }
             self.checked.store(true, Ordering::Release);
         }
-        self.schema.state(lent.client()).await
+        let state = self.schema.state(lent.client()).await?;
+        if let Some(state) = &state {
+            self.held_wanted().get_or_insert_with(|| state.space.clone());
+        }
+        Ok(state)
+    }
+
+    /// Whether the gallery still holds the vectors of this client's encoder.
+    fn same_space(&self, held: &Space) -> Result<()> {
+        match &*self.held_wanted() {
+            Some(wanted) => wanted.check(&self.session.name, held),
+            None => Ok(()),
+        }
     }
 
     /// Whether a vector has the gallery's dimension.
@@ -179,20 +192,8 @@ impl Postgres {
         Err(Error::OtherDimension { gallery: self.session.name.clone(), expected, found })
     }
 
-    fn held_roots(&self) -> MutexGuard<'_, HashMap<PathBuf, i32>> {
-        self.roots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn known_root(&self, root: &Path) -> Option<i32> {
-        self.held_roots().get(root).copied()
-    }
-
-    fn note_root(&self, root: &Path, id: i32) {
-        self.held_roots().insert(root.into(), id);
-    }
-
-    fn forget_roots(&self) {
-        self.held_roots().clear();
+    fn held_wanted(&self) -> MutexGuard<'_, Option<Space>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -206,7 +207,9 @@ impl VectorStore for Postgres {
             let expected = format!("1 to {MAX_DIMENSION} values");
             return Err(Error::BadEmbedding { expected, found: space.dimension.to_string() });
         }
-        self.call(Again::Idempotent, async |lent| self.schema.ensure(lent, space).await)
+        self.call(Again::Idempotent, async |lent| self.schema.ensure(lent, space).await)?;
+        *self.held_wanted() = Some(space.clone());
+        Ok(())
     }
 
     fn space(&self) -> Result<Option<Space>> {

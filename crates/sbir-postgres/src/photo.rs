@@ -81,18 +81,3 @@ pub(crate) fn record(row: &Row, dimension: usize) -> Result<Record, Fault> {
     }
     Ok(Record { photo: photo(row)?, embedding: embedding.to_floats() })
 }
-
-/// Rows, of which there must be at most so many.
-///
-/// # Errors
-/// If there are more, or one is not what it should be.
-pub(crate) fn all<T>(
-    rows: &[Row],
-    most: usize,
-    read: impl Fn(&Row) -> Result<T, Fault>,
-) -> Result<Vec<T>, Fault> {
-    if rows.len() > most {
-        return Err(Fault::Answer(format!("{} rows where {most} were asked for", rows.len())));
-    }
-    rows.iter().map(read).collect()
-}

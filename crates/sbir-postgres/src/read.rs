@@ -14,12 +14,13 @@ use crate::Postgres;
 use crate::fault::Fault;
 use crate::photo::{self, COLUMNS};
 use crate::region::Region;
+use crate::rows;
 use crate::session::{Again, Lent};
 
 /// How many photos of some content are given.
 const MAX_ALIKE: usize = 4;
 /// How many roots there may be.
-const MAX_ROOTS: usize = 100_000;
+pub(crate) const MAX_ROOTS: usize = 100_000;
 /// The most bytes of vectors that a page has.
 const MAX_PAGE_BYTES: usize = 16 << 20;
 /// Galleries of up to so many photos are sampled from all.
@@ -53,8 +54,7 @@ impl Postgres {
         let values: Vec<&(dyn ToSql + Sync)> =
             [&after as &(dyn ToSql + Sync), &most].into_iter().chain(values).collect();
         let statement = lent.prepare_cached(&query).await?;
-        let rows = lent.query(&statement, &values).await?;
-        let mut items = photo::all(&rows, limit + 1, read)?;
+        let mut items = rows::all(lent.client(), &statement, &values, limit + 1, read).await?;
         let more = items.len() > limit;
         items.truncate(limit);
         if !items.is_sorted_by(|a, b| id(a) < id(b))
@@ -108,8 +108,8 @@ impl Postgres {
             let query = self.select(&format!("{COLUMNS}, p.embedding"), "p.id = ANY($1)");
             let some = self.call(Again::Idempotent, async |lent| {
                 let Some(state) = self.state(lent).await? else { return Ok(Vec::new()) };
-                let rows = lent.query(&query, &[&ids]).await?;
-                photo::all(&rows, ids.len(), |row| photo::record(row, state.space.dimension))
+                let read = |row: &Row| photo::record(row, state.space.dimension);
+                rows::all(lent.client(), &query, &[&ids], ids.len(), read).await
             })?;
             found.extend(some);
         }
@@ -128,8 +128,7 @@ impl Postgres {
                 if self.state(lent).await?.is_none() {
                     return Ok(Vec::new());
                 }
-                let rows = lent.query(&query, &[&ids]).await?;
-                photo::all(&rows, ids.len(), photo::photo)
+                rows::all(lent.client(), &query, &[&ids], ids.len(), photo::photo).await
             })?;
             found.extend(some.into_iter().map(|photo| (photo.id, photo)));
         }
@@ -146,8 +145,8 @@ impl Postgres {
         self.call(Again::Idempotent, async |lent| {
             let Some(state) = self.state(lent).await? else { return Ok(Vec::new()) };
             let statement = lent.prepare_cached(&query).await?;
-            let rows = lent.query(&statement, &[&&hash[..]]).await?;
-            photo::all(&rows, MAX_ALIKE, |row| photo::record(row, state.space.dimension))
+            let read = |row: &Row| photo::record(row, state.space.dimension);
+            rows::all(lent.client(), &statement, &[&&hash[..]], MAX_ALIKE, read).await
         })
     }
 
@@ -164,8 +163,7 @@ impl Postgres {
                 let ids =
                     format!("SELECT id FROM {schema}.photo {source} ORDER BY random() LIMIT $1");
                 let query = self.select(COLUMNS, &format!("p.id IN ({ids})"));
-                let rows = lent.query(&query, &[&most]).await?;
-                photo::all(&rows, count, photo::photo)
+                rows::all(lent.client(), &query, &[&most], count, photo::photo).await
             };
             if state.photos > MAX_SHUFFLED {
                 // Whole pages of the table are drawn, each as likely as any other, several times as many rows as needed.
@@ -187,8 +185,8 @@ impl Postgres {
             self.schema.quoted
         );
         let statement = lent.prepare_cached(&query).await?;
-        let rows = lent.query(&statement, &[]).await?;
-        photo::all(&rows, MAX_ROOTS, |row| Ok((row.try_get(0)?, photo::root(row.try_get(1)?)?)))
+        let read = |row: &Row| Ok((row.try_get(0)?, photo::root(row.try_get(1)?)?));
+        rows::all(lent.client(), &statement, &[], MAX_ROOTS, read).await
     }
 
     pub(crate) fn root_infos(&self) -> Result<Vec<RootInfo>> {
@@ -201,10 +199,10 @@ impl Postgres {
             if self.state(lent).await?.is_none() {
                 return Ok(Vec::new());
             }
-            let rows = lent.query(&query, &[]).await?;
-            photo::all(&rows, MAX_ROOTS, |row| {
+            let read = |row: &Row| {
                 Ok((photo::root(row.try_get(0)?)?, row.try_get::<_, i64>(1)?.unsigned_abs()))
-            })
+            };
+            rows::all(lent.client(), &query, &[], MAX_ROOTS, read).await
         })?;
         // Looks at folders, which may lie on a slow disk: not within the deadline of the server.
         Ok(found.into_iter().map(|(path, photos)| RootInfo::new(path, photos)).collect())

@@ -2,15 +2,19 @@
 
 use sbir_gallery::{Error, Result, Space};
 use sha2::{Digest as _, Sha256};
-use tokio_postgres::GenericClient;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{GenericClient, Row};
 
 use crate::fault::Fault;
+use crate::halfvec;
+use crate::rows;
 use crate::session::Lent;
 
 /// Every migration in order; the first is version 1.
 const MIGRATIONS: [(&str, &str); 1] =
     [("0001_gallery", include_str!("../migrations/0001_gallery.sql"))];
+/// Up to how many migrations of a newer version are looked at.
+const MAX_MIGRATIONS: usize = 1_000;
 /// Held while tables are made: one for the whole database, as the extension is.
 const LOCK: i64 = 0x7362_6972;
 /// The oldest pgvector that goes on searching when a filter leaves too few.
@@ -72,10 +76,12 @@ impl Schema {
     /// How many migrations were applied, each of which must be the one that is known here.
     async fn applied(&self, client: &impl GenericClient) -> Result<usize, Fault> {
         let query = format!(
-            "SELECT version, checksum FROM {}.migration ORDER BY version LIMIT 1000",
+            "SELECT version, checksum FROM {}.migration ORDER BY version LIMIT {MAX_MIGRATIONS}",
             self.quoted
         );
-        let rows = client.query(&query, &[]).await?;
+        let read =
+            |row: &Row| Ok((row.try_get::<_, i32>(0)?, row.try_get::<_, &[u8]>(1)?.to_vec()));
+        let rows = rows::all(client, &query, &[], MAX_MIGRATIONS, read).await?;
         let known = MIGRATIONS.len();
         if rows.len() > known {
             let problem = format!(
@@ -85,10 +91,9 @@ impl Schema {
             );
             return Err(self.refused(problem));
         }
-        for (place, row) in rows.iter().enumerate() {
-            let (version, checksum) = (row.try_get::<_, i32>(0)?, row.try_get::<_, &[u8]>(1)?);
-            if usize::try_from(version).ok() != Some(place + 1)
-                || checksum != digest(MIGRATIONS[place].1)
+        for (place, (version, checksum)) in rows.iter().enumerate() {
+            if usize::try_from(*version).ok() != Some(place + 1)
+                || checksum[..] != digest(MIGRATIONS[place].1)
             {
                 let problem = format!(
                     "the schema {} was not made by this program (migration {version} differs); name another with \
@@ -131,13 +136,9 @@ impl Schema {
             self.quoted
         );
         let Some(row) = client.query_opt(&query, &[&self.index()]).await? else { return Ok(None) };
-        let dimension: i32 = row.try_get(1)?;
-        let photos: i64 = row.try_get(2)?;
-        let (Ok(dimension), Ok(photos)) = (usize::try_from(dimension), u64::try_from(photos))
-        else {
-            return Err(Fault::Answer("a gallery with a count below zero".into()));
-        };
-        let space = Space { fingerprint: row.try_get(0)?, dimension };
+        let photos = u64::try_from(row.try_get::<_, i64>(2)?)
+            .map_err(|_| Fault::Answer("a gallery with a count below zero".into()))?;
+        let space = Space { fingerprint: row.try_get(0)?, dimension: dimension(&row, 1)? };
         Ok(Some(State { space, photos, indexed: row.try_get(3)? }))
     }
 
@@ -237,6 +238,16 @@ impl Schema {
         };
         Err(self.refused(remedy.into()))
     }
+}
+
+/// The dimension of a gallery's vectors.
+///
+/// # Errors
+/// If no vector can have it.
+pub(crate) fn dimension(row: &Row, column: usize) -> Result<usize, Fault> {
+    let dimension = usize::try_from(row.try_get::<_, i32>(column)?).ok();
+    let sound = dimension.filter(|dimension| (1..=halfvec::MAX_DIMENSION).contains(dimension));
+    sound.ok_or_else(|| Fault::Answer("a gallery of a dimension that no vector can have".into()))
 }
 
 fn digest(text: &str) -> [u8; 32] {

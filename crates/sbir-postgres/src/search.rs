@@ -2,14 +2,16 @@
 
 use deadpool_postgres::Transaction;
 use sbir_gallery::{Error, Hit, Hits, Result, SearchOptions};
-use tokio_postgres::IsolationLevel;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{IsolationLevel, Row};
 
 use crate::Postgres;
 use crate::fault::Fault;
 use crate::halfvec::HalfVec;
 use crate::photo::{self, COLUMNS};
+use crate::read::MAX_ROOTS;
 use crate::region::Region;
+use crate::rows;
 use crate::session::{Again, Lent};
 
 /// The longest list that is looked for along the index, whose `hnsw.ef_search` goes to 1,000.
@@ -61,11 +63,8 @@ impl Postgres {
         options: &SearchOptions,
     ) -> Result<Vec<Hits>, Fault> {
         let nothing = || Hits { items: Vec::new(), exhaustive: true, searched: 0 };
-        let Some(before) = self.state(lent).await? else {
+        if self.state(lent).await?.is_none() {
             return Ok(queries.iter().map(|_| nothing()).collect());
-        };
-        for query in queries {
-            self.same_dimension(query.0.len(), before.space.dimension)?;
         }
         // One view of everything, so that counts and rows agree.
         let isolation = IsolationLevel::RepeatableRead;
@@ -74,6 +73,10 @@ impl Postgres {
         let Some(state) = self.schema.state(&*transaction).await? else {
             return Ok(queries.iter().map(|_| nothing()).collect());
         };
+        self.same_space(&state.space)?;
+        for query in queries {
+            self.same_dimension(query.0.len(), state.space.dimension)?;
+        }
         let scope = match &options.under {
             None => Scope::All,
             Some(place) => Scope::Region(Region::under(&self.roots_of(&transaction).await?, place)),
@@ -131,10 +134,12 @@ impl Postgres {
         &self,
         transaction: &Transaction<'_>,
     ) -> Result<Vec<(i32, std::path::PathBuf)>, Fault> {
-        let query = format!("SELECT id, path FROM {}.root", self.schema.quoted);
+        // More would be an error, and not a list that is short.
+        let limit = MAX_ROOTS + 1;
+        let query = format!("SELECT id, path FROM {}.root LIMIT {limit}", self.schema.quoted);
         let statement = transaction.prepare_cached(&query).await?;
-        let rows = transaction.query(&statement, &[]).await?;
-        photo::all(&rows, usize::MAX, |row| Ok((row.try_get(0)?, photo::root(row.try_get(1)?)?)))
+        let read = |row: &Row| Ok((row.try_get(0)?, photo::root(row.try_get(1)?)?));
+        rows::all(&**transaction, &statement, &[], MAX_ROOTS, read).await
     }
 
     /// How many photos are in a scope, up to one more than are all compared; a scope that has all is all.
@@ -244,14 +249,14 @@ impl Postgres {
             .into_iter()
             .chain(values.iter().copied())
             .collect();
-        let rows = transaction.query(&statement, &values).await?;
-        let mut hits = photo::all(&rows, limit as usize, |row| {
+        let read = |row: &Row| {
             let score = -row.try_get::<_, f64>(8)? as f32;
             if !score.is_finite() {
                 return Err(Fault::Answer("a distance that is no finite number".into()));
             }
             Ok(Hit { photo: photo::photo(row)?, score })
-        })?;
+        };
+        let mut hits = rows::all(&**transaction, &statement, &values, limit as usize, read).await?;
         hits.truncate(k);
         Ok(hits)
     }

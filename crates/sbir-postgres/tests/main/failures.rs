@@ -183,6 +183,57 @@ fn a_statement_that_takes_too_long_is_ended_by_the_server_too() {
 }
 
 #[test]
+fn a_build_on_a_stalled_server_is_given_up_and_cancelled() {
+    let Some(server) = server() else { return };
+    let deadline = Duration::from_secs(1);
+    let options = Options { deadline, exact: 10, ..options() };
+    let gallery = Postgres::connect(&server.url("photos"), options).unwrap();
+    gallery.ensure(&space()).unwrap();
+    let mut random = Random(1);
+    let records: Vec<_> =
+        (0..50).map(|i| record(&format!("{i}"), &random.vector(DIMENSION))).collect();
+    gallery.upsert(&records).unwrap();
+    let sessions = |condition: &str| {
+        let count = format!("SELECT count(*) FROM pg_stat_activity WHERE {condition}");
+        server.sql("photos", &count).unwrap()
+    };
+    let building = "application_name = 'sbir' AND state = 'active' AND query LIKE 'CREATE INDEX%'";
+    let locking =
+        "application_name = 'psql' AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()";
+    std::thread::scope(|scope| {
+        // The build waits for this lock, as long as it is let. Looks go on, and see that the server is alive.
+        let lock = "BEGIN; LOCK TABLE sbir.photo IN ROW EXCLUSIVE MODE; SELECT pg_sleep(600)";
+        let locked = scope.spawn(|| server.sql("photos", lock));
+        sbir_servers::wait_for("lock", LONG, || sessions(locking) == "1").unwrap();
+        let settled = scope.spawn(|| (gallery.settle(), Instant::now()));
+        sbir_servers::wait_for("build", LONG, || sessions(building) == "1").unwrap();
+        std::thread::sleep(Duration::from_secs(10));
+        assert!(!settled.is_finished());
+        let began = Instant::now();
+        server.stall();
+        let (result, ended) = settled.join().unwrap();
+        server.resume();
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
+        assert!(ended - began < LONG / 2, "{:?}", ended - began);
+        // Not left to itself for as long as a build may take.
+        sbir_servers::wait_for("cancelling", LONG, || sessions(building) == "0").unwrap();
+        assert_eq!(sessions(locking), "1");
+        server
+            .sql(
+                "photos",
+                &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {locking}"),
+            )
+            .unwrap();
+        assert!(locked.join().unwrap().is_err());
+    });
+    // The next one builds it.
+    gallery.settle().unwrap();
+    let valid = "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('sbir.photo_embedding') AND indisvalid";
+    assert_eq!(server.sql("photos", valid).unwrap(), "1");
+}
+
+#[test]
 fn what_the_server_does_not_want_is_one_clear_line() {
     let Some(server) = server() else { return };
     let wrong = Options { password: Some("wrong secret".into()), ..options() };
