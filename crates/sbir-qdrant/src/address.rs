@@ -106,12 +106,18 @@ impl fmt::Display for Address {
     }
 }
 
-/// What was typed, as one short line without what may be a secret.
+/// What was typed, as one short line without what may be a secret: what stands before an `@`, and what follows a `?` or
+/// a `#`.
 fn redacted(url: &str) -> String {
-    let shown = match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
-        (None, Some((_, rest))) => format!("…@{rest}"),
-        _ => url.to_owned(),
+    let (head, tail) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
+    let scheme = head.split_once("://").map(|(scheme, _)| scheme);
+    let scheme = scheme.filter(|scheme| !scheme.contains('@'));
+    let scheme = scheme.map_or_else(String::new, |scheme| format!("{scheme}://"));
+    let shown = match head.rsplit_once('@') {
+        // The secret may end at this `@`, or begin at the `?` before it.
+        _ if tail.contains('@') => format!("{scheme}…"),
+        Some((_, rest)) => format!("{scheme}…@{rest}"),
+        None => head.to_owned(),
     };
     shown.chars().take(200).flat_map(char::escape_debug).collect()
 }
@@ -172,11 +178,30 @@ mod tests {
 
     #[test]
     fn secrets_are_refused_and_not_repeated() {
-        for url in ["qdrant://sesame@a/b", "qdrant://u:sesame@a/b", "sesame@a/b", "x://sesame@b"] {
+        for url in [
+            "qdrant://sesame@a/b",
+            "qdrant://u:sesame@a/b",
+            "sesame@a/b",
+            "x://sesame@b",
+            "sesame@x://b",
+            "qdrant://a/b?api_key=sesame",
+            "qdrant://a/b#sesame",
+            "qdrant://a?api_key=sesame",
+            "a/b?api_key=sesame",
+            "sesame@a/b?c",
+            // An `@` and a `?` in either order, inside the secret and before it.
+            "qdrant://a/b?api_key=x@sesame",
+            "qdrant://a/b?api_key=sesame@x",
+            "qdrant://u:sesame?x@a/b",
+            "qdrant://u:x?sesame@a/b",
+            "a?sesame=x://@b",
+        ] {
             let error = Address::parse(url).unwrap_err().to_string();
             assert!(!error.contains("sesame"), "{error}");
         }
         let error = Address::parse("qdrant://u:sesame@a/b").unwrap_err().to_string();
         assert!(error.contains("QDRANT_API_KEY"), "{error}");
+        let error = Address::parse("qdrant://a/b?api_key=sesame").unwrap_err().to_string();
+        assert!(error.starts_with("qdrant://a/b: "), "{error}");
     }
 }

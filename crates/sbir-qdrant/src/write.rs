@@ -1,6 +1,7 @@
 //! Writing and deleting photos: batches of bounded size, acknowledged when every replica has them.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -118,18 +119,16 @@ impl<'a> Flights<'a> {
             ordering: ordering(),
             ..UpsertPoints::default()
         };
-        let (gallery, sender) = (Arc::clone(self.gallery), self.sender.clone());
-        runtime()?.spawn(async move {
-            let _ = sender.send(gallery.write_points(request).await);
-        });
+        let gallery = Arc::clone(self.gallery);
+        let flight = Flight(Some(self.sender.clone()));
+        runtime()?.spawn(async move { flight.end(gallery.write_points(request).await) });
         self.flying += 1;
         Ok(())
     }
 
     fn wait_for_one(&mut self) {
         self.flying -= 1;
-        let ended = std::io::Error::other("a call ended without an answer");
-        let result = self.receiver.recv().unwrap_or_else(|_| Err(ended.into()));
+        let result = self.receiver.recv().unwrap_or_else(|_| Err(unanswered()));
         if self.failed.is_ok() {
             self.failed = result;
         }
@@ -141,6 +140,31 @@ impl<'a> Flights<'a> {
         }
         self.failed
     }
+}
+
+/// What a request under way owes: one result, also where its task panics or is dropped. Who waits for it holds a sender
+/// too, so the channel would not close.
+struct Flight(Option<mpsc::Sender<Result<()>>>);
+
+impl Flight {
+    fn end(mut self, result: Result<()>) {
+        if let Some(sender) = self.0.take() {
+            // Where nobody waits any more, nobody wants to know.
+            let _ = sender.send(result);
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if let Some(sender) = self.0.take() {
+            let _ = sender.send(Err(unanswered()));
+        }
+    }
+}
+
+fn unanswered() -> Error {
+    io::Error::other("a call ended without an answer").into()
 }
 
 /// The points of these ids.
@@ -263,5 +287,31 @@ impl Gallery {
         self.done(result.map(|result| result.status()))?;
         *lock(&self.estimate) = None;
         Ok(ids.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_request_whose_task_dies_is_heard_of() {
+        let (sender, receiver) = mpsc::channel();
+        let patience = Duration::from_secs(30);
+        let flight = Flight(Some(sender.clone()));
+        runtime().unwrap().spawn(async move {
+            let _flight = flight;
+            // A panic without its message in the tests' output.
+            std::panic::resume_unwind(Box::new(()));
+        });
+        assert!(receiver.recv_timeout(patience).unwrap().is_err());
+        let flight = Flight(Some(sender.clone()));
+        runtime().unwrap().spawn(async move { flight.end(Ok(())) });
+        assert!(receiver.recv_timeout(patience).unwrap().is_ok());
+        // Each gives one result.
+        assert!(receiver.try_recv().is_err());
+        drop(sender);
     }
 }
