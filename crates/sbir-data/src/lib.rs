@@ -32,6 +32,6 @@ pub use sampling::{Draw, Sampling, SetWeights, epoch_plan};
 pub use split::{HoldOut, SplitMix64, epoch_order, hold_out};
 pub use transform::{
     Alpha, Filter, MAX_FILE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, Orientation, Transform, draw,
-    drawing, traced,
+    drawing, is_heic, traced,
 };
 pub use upright::{Upright, thumbnail};

@@ -408,9 +408,11 @@ impl Encoder {
         let mut bytes = Vec::new();
         for parameter in &self.parameters {
             hash.update(format!("{} {:?}\n", parameter.name, parameter.shape));
-            bytes.clear();
             let values = parameter.value.to_host();
-            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            bytes.resize(values.len() * 4, 0);
+            for (place, value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(values.iter()) {
+                *place = value.to_le_bytes();
+            }
             hash.update(&bytes);
         }
         hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()

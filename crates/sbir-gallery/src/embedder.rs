@@ -31,7 +31,16 @@ pub trait Embedder: Send + Sync {
     /// The side of the square input in pixels.
     fn image_size(&self) -> usize;
 
-    /// Embeds photos.
+    /// A photo with no more pixels than [`embed_photos`](Self::embed_photos) needs, which gives the same vector of it.
+    /// Whoever decodes calls this, so that little waits in memory and little is left to the thread that embeds.
+    ///
+    /// # Errors
+    /// If the number of bytes does not fit the size.
+    fn fit(&self, photo: Upright) -> Result<Upright, EmbedError> {
+        Ok(photo)
+    }
+
+    /// Embeds photos, whether they went through [`fit`](Self::fit) or not.
     ///
     /// # Shapes
     /// - output: `[photos.len(), dimension]`

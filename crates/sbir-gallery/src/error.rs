@@ -185,6 +185,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A place in an object store, which cannot be walked as a folder is.
+    #[error("{}: a place in an object store, which `sbir index` does not read; list it with `sbir manifest`, embed it with `sbir embed --manifest`, and bring that in with `sbir load`", place.display())]
+    InObjectStore {
+        /// The place.
+        place: PathBuf,
+    },
     /// The encoder failed.
     #[error("the encoder failed: {0}")]
     Embedding(EmbedError),

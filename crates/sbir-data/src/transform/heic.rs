@@ -10,8 +10,9 @@ use crate::error::{Error, Result, one_line};
 /// The most pixels that are decoded, fewer than of other formats: the decoder holds a picture twice.
 const MAX_PIXELS: u64 = 64_000_000;
 
-/// Whether a file says that it is HEIF with HEVC in it.
-pub(super) fn is_heic(bytes: &[u8]) -> bool {
+/// Whether a file's first bytes (256 are enough) say that it is HEIF with HEVC in it.
+#[must_use]
+pub fn is_heic(bytes: &[u8]) -> bool {
     let Some(length) = bytes.first_chunk().map(|length| u32::from_be_bytes(*length) as usize)
     else {
         return false;

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use decode::read_file;
 use decode::{Decoded, Layout};
 pub use decode::{MAX_FILE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE};
+pub use heic::is_heic;
 use normalise::Lookup;
 pub(crate) use reduced::{decode_upright, resize_rgb};
 
@@ -182,12 +183,49 @@ impl Transform {
     /// # Errors
     /// If the number of bytes does not fit the size, or the size is 0.
     pub fn from_rgb8(&self, width: usize, height: usize, pixels: &[u8]) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; self.len()];
+        self.rgb8_into(width, height, pixels, &mut values)?;
+        Ok(values)
+    }
+
+    /// [`from_rgb8`](Self::from_rgb8) into a place in a batch.
+    ///
+    /// # Shapes
+    /// - `pixels`: `[height, width, 3]`
+    /// - `values`: `[3, side, side]`
+    ///
+    /// # Errors
+    /// If the number of bytes does not fit the size, or the size is 0.
+    ///
+    /// # Panics
+    /// If `values` has another length than [`len`](Self::len).
+    pub fn rgb8_into(
+        &self,
+        width: usize,
+        height: usize,
+        pixels: &[u8],
+        values: &mut [f32],
+    ) -> Result<()> {
+        assert_eq!(values.len(), self.len(), "a place for another size of picture");
+        let data = self.resize_rgb8(width, height, pixels)?;
+        self.lookup().write(&Pixels { channels: 3, data }, values);
+        Ok(())
+    }
+
+    /// Resizes pixels that are already decoded, to 8-bit RGB. Made of the result, the values are the same.
+    ///
+    /// # Shapes
+    /// - `pixels`: `[height, width, 3]`
+    /// - output: `[side, side, 3]`
+    ///
+    /// # Errors
+    /// If the number of bytes does not fit the size, or the size is 0.
+    pub fn resize_rgb8(&self, width: usize, height: usize, pixels: &[u8]) -> Result<Vec<u8>> {
         let expected = width.saturating_mul(height).saturating_mul(3);
         if expected == 0 || pixels.len() != expected {
             return Err(Error::PixelCount { width, height, expected, found: pixels.len() });
         }
-        let data = resize::convolve::<3>(pixels, [width, height], self.side, self.resize);
-        Ok(self.normalise(&Pixels { channels: 3, data }))
+        Ok(resize::convolve::<3>(pixels, [width, height], self.side, self.resize))
     }
 
     /// The resized 8-bit picture of a source.

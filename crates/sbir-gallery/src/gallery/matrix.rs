@@ -168,39 +168,53 @@ impl Keeper {
         if version == self.version && !eager {
             return Ok(self.current.clone());
         }
-        let Some(space) = sql::space(&self.connection).map_err(&failed)? else { return Ok(None) };
-        let generation = sql::number(&self.connection, "generation").map_err(&failed)?;
-        let floor = sql::number(&self.connection, "floor").map_err(&failed)?;
-        let key = self
-            .connection
-            .query_row("SELECT value FROM meta WHERE name = 'key'", [], |row| row.get(0))
-            .map_err(&failed)?;
-        let space_hash = xxh3_64(space.fingerprint.as_bytes());
-        let gallery = Origin { key, space: space_hash, dimension: space.dimension, generation };
-        let same = Origin { generation: self.origin.generation, ..gallery } == self.origin;
-        let vectors = beside(&self.path, "-vectors");
-        if !same || self.origin.generation < floor || self.current.is_none() {
-            let cache = Cache::open(&vectors, &gallery, floor);
-            let (generation, pieces) = match cache {
-                Some(cache) => (cache.origin.generation, vec![Piece::new(Stored::Mapped(cache))]),
-                None => (-1, Vec::new()),
+        // Once more for each time that another process compacts in between.
+        loop {
+            let Some(space) = sql::space(&self.connection).map_err(&failed)? else {
+                return Ok(None);
             };
-            self.origin = Origin { generation, ..gallery };
-            self.current = Some(Arc::new(Matrix { dimension: space.dimension, pieces }));
+            // In this order, since both grow.
+            let floor = sql::number(&self.connection, "floor").map_err(&failed)?;
+            let generation = sql::number(&self.connection, "generation").map_err(&failed)?;
+            if floor > generation {
+                let problem = "it was compacted later than it was changed".into();
+                return Err(Error::Corrupt { path: path.clone(), problem });
+            }
+            let key = self
+                .connection
+                .query_row("SELECT value FROM meta WHERE name = 'key'", [], |row| row.get(0))
+                .map_err(&failed)?;
+            let space_hash = xxh3_64(space.fingerprint.as_bytes());
+            let gallery = Origin { key, space: space_hash, dimension: space.dimension, generation };
+            let same = Origin { generation: self.origin.generation, ..gallery } == self.origin;
+            let vectors = beside(&self.path, "-vectors");
+            if !same || self.origin.generation < floor || self.current.is_none() {
+                let cache = Cache::open(&vectors, &gallery, floor);
+                let (generation, pieces) = match cache {
+                    Some(cache) => {
+                        (cache.origin.generation, vec![Piece::new(Stored::Mapped(cache))])
+                    }
+                    None => (-1, Vec::new()),
+                };
+                self.origin = Origin { generation, ..gallery };
+                self.current = Some(Arc::new(Matrix { dimension: space.dimension, pieces }));
+            }
+            let behind = self.behind().map_err(&failed)?;
+            let all: usize = self.current.iter().flat_map(|m| &m.pieces).map(Piece::count).sum();
+            // In memory there are as many as are not worth a file, or a tenth of all.
+            let owned = self.owned();
+            let limit = if eager { FEW } else { (16 * FEW).max(all / 8) };
+            if behind + owned > limit
+                && let Some(cache) = Cache::write(&vectors, &self.connection, &gallery, &failed)?
+            {
+                self.origin = cache.origin;
+                let pieces = vec![Piece::new(Stored::Mapped(cache))];
+                self.current = Some(Arc::new(Matrix { dimension: space.dimension, pieces }));
+            }
+            if self.catch_up(&failed)? {
+                break;
+            }
         }
-        let behind = self.behind().map_err(&failed)?;
-        let all: usize = self.current.iter().flat_map(|m| &m.pieces).map(Piece::count).sum();
-        // In memory there are as many as are not worth a file, or a tenth of all.
-        let owned = self.owned();
-        let limit = if eager { FEW } else { (16 * FEW).max(all / 8) };
-        if behind + owned > limit
-            && let Some(cache) = Cache::write(&vectors, &self.connection, &gallery, &failed)?
-        {
-            self.origin = cache.origin;
-            let pieces = vec![Piece::new(Stored::Mapped(cache))];
-            self.current = Some(Arc::new(Matrix { dimension: space.dimension, pieces }));
-        }
-        self.catch_up(&failed)?;
         self.version = version;
         Ok(self.current.clone())
     }
@@ -223,14 +237,20 @@ impl Keeper {
             .sum()
     }
 
-    /// Brings the vectors in memory to the newest generation.
-    fn catch_up(&mut self, failed: &dyn Fn(rusqlite::Error) -> Error) -> Result<()> {
-        let Some(current) = &self.current else { return Ok(()) };
+    /// Brings the vectors in memory to the newest generation; false where they are so old that the gallery does not say
+    /// any more what was removed since.
+    fn catch_up(&mut self, failed: &dyn Fn(rusqlite::Error) -> Error) -> Result<bool> {
+        let Some(current) = &self.current else { return Ok(true) };
         let transaction = self.connection.unchecked_transaction().map_err(failed)?;
         let known = self.origin.generation;
         let generation = sql::number(&transaction, "generation").map_err(failed)?;
         if generation == known {
-            return Ok(());
+            return Ok(true);
+        }
+        // In the same snapshot as what follows: a compaction may come at any time before.
+        let floor = sql::number(&transaction, "floor").map_err(failed)?;
+        if known < floor && !current.pieces.is_empty() {
+            return Ok(false);
         }
         let mut matrix = Matrix::clone(current);
         {
@@ -265,7 +285,7 @@ impl Keeper {
         }
         self.origin.generation = generation;
         self.current = Some(Arc::new(matrix));
-        Ok(())
+        Ok(true)
     }
 
     fn piece(&self, ids: Vec<i64>, halves: Vec<u16>, dimension: usize) -> Result<Piece> {
@@ -302,5 +322,48 @@ impl Keeper {
             matrix.pieces.push(merged);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gallery::Gallery;
+    use crate::store::{Photo, PhotoId, Record, RelPath, Selector, Space, VectorStore as _};
+
+    fn count(keeper: &mut Keeper) -> usize {
+        let matrix = keeper.current().unwrap().unwrap();
+        matrix.pieces.iter().map(Piece::count).sum()
+    }
+
+    #[test]
+    fn a_compaction_before_catching_up_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let gallery = Gallery::open_or_create(&folder.path().join("gallery.sbir")).unwrap();
+        gallery.ensure(&Space { fingerprint: "one".into(), dimension: 2 }).unwrap();
+        let records: Vec<_> = (0..3)
+            .map(|place| {
+                let photo = Photo {
+                    id: PhotoId(0),
+                    root: "/photos".into(),
+                    path: RelPath::new(format!("{place}.png").into()).unwrap(),
+                    size: 1,
+                    mtime_ns: 1,
+                    hash: [0; 32],
+                    width: 1,
+                    height: 1,
+                };
+                Record { photo, embedding: vec![1.0, 0.0] }
+            })
+            .collect();
+        gallery.upsert(&records).unwrap();
+        let mut keeper = Keeper::new(gallery.path()).unwrap();
+        assert_eq!(count(&mut keeper), 3);
+        let first = gallery.list(None, None, 1).unwrap().items[0].id;
+        gallery.delete(&Selector::Ids(vec![first])).unwrap();
+        gallery.compact().unwrap();
+        // As when both happen after the look at what is in memory.
+        assert!(!keeper.catch_up(&sql::meaning(gallery.path())).unwrap());
+        assert_eq!(count(&mut keeper), 2);
     }
 }

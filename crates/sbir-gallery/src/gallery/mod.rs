@@ -48,6 +48,11 @@ pub struct Gallery {
     keeper: Mutex<Option<Keeper>>,
 }
 
+/// A photo that was found, and whose row was not: removed meanwhile, unless the gallery is damaged.
+struct Missing {
+    id: i64,
+}
+
 /// How many idle connections are kept.
 const MAX_IDLE: usize = 8;
 
@@ -169,15 +174,25 @@ impl Gallery {
             .map_err(sql::meaning(&self.path))
     }
 
-    /// One search in what is committed now; `None` if a photo that was found was removed meanwhile.
+    /// Whether the gallery has a vector of this number.
+    fn has_vector(&self, id: i64) -> Result<bool> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM embedding WHERE id = ?1)")
+                .and_then(|mut statement| statement.query_row([id], |row| row.get(0)))
+                .map_err(sql::meaning(&self.path))
+        })
+    }
+
+    /// One search in what is committed now.
     fn search_once(
         &self,
         queries: &[&[f32]],
         options: &SearchOptions,
-    ) -> Result<Option<Vec<Hits>>> {
+    ) -> Result<Result<Vec<Hits>, Missing>> {
         let nothing = || Hits { items: Vec::new(), exhaustive: true, searched: 0 };
         let Some(matrix) = self.with_keeper(Keeper::current)? else {
-            return Ok(Some(queries.iter().map(|_| nothing()).collect()));
+            return Ok(Ok(queries.iter().map(|_| nothing()).collect()));
         };
         for query in queries {
             if query.len() != matrix.dimension {
@@ -202,12 +217,12 @@ impl Gallery {
                 for found in found {
                     match self.find(connection, found.id)? {
                         Some(photo) => hits.items.push(Hit { photo, score: found.score }),
-                        None => return Ok(None),
+                        None => return Ok(Err(Missing { id: found.id })),
                     }
                 }
                 all.push(hits);
             }
-            Ok(Some(all))
+            Ok(Ok(all))
         })
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, ffi};
+use sbir_kernels::scan::MAX_DIMENSION;
 
 use crate::error::{Error, Result};
 use crate::store::{Photo, PhotoId, RelPath, Space, bytes_to_path};
@@ -180,8 +181,17 @@ pub(super) fn space(connection: &Connection) -> rusqlite::Result<Option<Space>> 
     let Some(row) = rows.next()? else { return Ok(None) };
     let fingerprint = row.get(0)?;
     drop(rows);
-    let dimension: u32 = statement.query_row(["dimension"], |row| row.get(0))?;
-    Ok(Some(Space { fingerprint, dimension: dimension as usize }))
+    let dimension: i64 = statement.query_row(["dimension"], |row| row.get(0))?;
+    // Memory is set aside by it, and the file may come from elsewhere.
+    let sound = usize::try_from(dimension).ok().filter(|size| (1..=MAX_DIMENSION).contains(size));
+    let dimension = sound.ok_or_else(|| {
+        rusqlite::Error::FromSqlConversionFailure(
+            0,
+            rusqlite::types::Type::Integer,
+            format!("vectors of {dimension} values, where 1 to {MAX_DIMENSION} can be").into(),
+        )
+    })?;
+    Ok(Some(Space { fingerprint, dimension }))
 }
 
 /// A number that the gallery keeps: `generation` or `floor`.

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, params_from_iter};
 use sbir_kernels::scan::MAX_DIMENSION;
 
 use super::region::Region;
-use super::{Gallery, beside, page, roots, sql, vector};
+use super::{Gallery, Missing, beside, page, roots, sql, vector};
 use crate::error::{Error, Result};
 use crate::store::{
     Cursor, Hits, MAX_PAGE, Page, Photo, PhotoId, Record, RelPath, RootInfo, SearchOptions,
@@ -83,10 +83,26 @@ impl VectorStore for Gallery {
 
     fn search_batch(&self, queries: &[&[f32]], options: &SearchOptions) -> Result<Vec<Hits>> {
         // A photo may be removed between the search and the look at its row. Each time round sees all removals before
-        // it, and only as many happen as somebody makes.
+        // it, and only as many happen as somebody makes: ids are not given twice, so none is missing twice.
+        let (mut missing, mut afresh) = (Vec::new(), false);
         loop {
-            if let Some(hits) = self.search_once(queries, options)? {
-                return Ok(hits);
+            let id = match self.search_once(queries, options)? {
+                Ok(hits) => return Ok(hits),
+                Err(Missing { id }) => id,
+            };
+            let lasting = missing.contains(&id);
+            // Removals take the vector with them.
+            if self.has_vector(id)? || lasting && afresh {
+                let problem =
+                    format!("photo {id} is found by its vector and has no path or no root");
+                return Err(Error::Corrupt { path: self.path.clone(), problem });
+            }
+            if lasting {
+                // Then what was derived is wrong, not the rows.
+                self.with_keeper(|keeper| keeper.settle(true))?;
+                afresh = true;
+            } else {
+                missing.push(id);
             }
         }
     }

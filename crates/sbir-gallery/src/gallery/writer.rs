@@ -71,19 +71,28 @@ impl Writer {
         root_id(&self.connection, root).map_err(&failed)
     }
 
-    /// Makes the photos of one root those of another, which lies above it.
+    /// Makes the photos of one root those of another, which lies above it; those that this has already are forgotten.
     pub(crate) fn absorb(&mut self, inner: i64, outer: i64, below: &RelPath) -> Result<()> {
         let failed = self.failed();
         let mut prefix = below.as_bytes().to_vec();
         prefix.push(b'/');
         let transaction = self.transaction().map_err(&failed)?;
         let apply = || -> rusqlite::Result<()> {
+            let generation = next_generation(&transaction)?;
+            let twice: Vec<i64> = transaction
+                .prepare(
+                    "SELECT id FROM photo WHERE root = ?1 AND EXISTS (
+                        SELECT 1 FROM photo AS other
+                        WHERE other.root = ?2 AND other.path = CAST(?3 || photo.path AS BLOB))",
+                )?
+                .query_map(params![inner, outer, prefix], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            forget(&transaction, &twice, generation)?;
             transaction.execute(
                 "UPDATE photo SET root = ?2, path = CAST(?3 || path AS BLOB) WHERE root = ?1",
                 params![inner, outer, prefix],
             )?;
-            transaction.execute("DELETE FROM root WHERE id = ?1", [inner])?;
-            next_generation(&transaction).map(drop)
+            transaction.execute("DELETE FROM root WHERE id = ?1", [inner]).map(drop)
         };
         apply().map_err(&failed)?;
         transaction.commit().map_err(&failed)
@@ -150,20 +159,7 @@ impl Writer {
             let transaction = self.transaction().map_err(&failed)?;
             let apply = || -> rusqlite::Result<u64> {
                 let generation = next_generation(&transaction)?;
-                let mut photo = transaction.prepare_cached("DELETE FROM photo WHERE id = ?1")?;
-                let mut embedding =
-                    transaction.prepare_cached("DELETE FROM embedding WHERE id = ?1")?;
-                let mut removed =
-                    transaction.prepare_cached("INSERT OR REPLACE INTO removed VALUES (?1, ?2)")?;
-                let mut count = 0;
-                for id in ids {
-                    if photo.execute([id])? > 0 {
-                        count += 1;
-                        embedding.execute([id])?;
-                        removed.execute([*id, generation])?;
-                    }
-                }
-                Ok(count)
+                forget(&transaction, ids, generation)
             };
             count += apply().map_err(&failed)?;
             transaction.commit().map_err(&failed)?;
@@ -269,6 +265,23 @@ fn touch(
         .prepare_cached("UPDATE photo SET size = ?2, mtime = ?3 WHERE id = ?1")?
         .execute(params![id, size.cast_signed(), mtime_ns])
         .map(drop)
+}
+
+/// Removes the rows of photos and notes that for readers; says how many there were.
+fn forget(connection: &Connection, ids: &[i64], generation: i64) -> rusqlite::Result<u64> {
+    let mut photo = connection.prepare_cached("DELETE FROM photo WHERE id = ?1")?;
+    let mut embedding = connection.prepare_cached("DELETE FROM embedding WHERE id = ?1")?;
+    let mut removed =
+        connection.prepare_cached("INSERT OR REPLACE INTO removed VALUES (?1, ?2)")?;
+    let mut count = 0;
+    for id in ids {
+        if photo.execute([id])? > 0 {
+            count += 1;
+            embedding.execute([id])?;
+            removed.execute([*id, generation])?;
+        }
+    }
+    Ok(count)
 }
 
 /// Notes where a photo lies now.

@@ -4,14 +4,16 @@ use std::fs::File;
 use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 use sbir_data::{MAX_FILE_BYTES, Upright};
 use sha2::{Digest as _, Sha256};
 
-use super::target::is_present;
+use super::target::{Target, is_present};
 use super::walk::Job;
 use super::{Counters, Failure, Message};
+use crate::embedder::Embedder;
 use crate::error::Error;
 use crate::photo_file::mtime_ns;
 use crate::store::{PhotoId, Record, VectorStore};
@@ -38,8 +40,9 @@ pub(super) enum Found {
 pub(super) struct Reader<'a> {
     pub(super) store: &'a dyn VectorStore,
     pub(super) counters: &'a Counters,
-    /// The short side that is enough, in pixels.
-    pub(super) short_side: u32,
+    /// What the run walks.
+    pub(super) targets: &'a [Arc<Target>],
+    pub(super) embedder: &'a dyn Embedder,
     pub(super) jobs: Receiver<Job>,
     pub(super) messages: Sender<Message>,
 }
@@ -85,13 +88,22 @@ impl Reader<'_> {
         let found = self.recognise(&job, known);
         let found = match found {
             Some(found) => found,
-            None => Found::New(
-                Upright::decode(place, &bytes, Some(self.short_side))
-                    .map_err(|error| Problem::File(error.to_string()))?,
-            ),
+            None => {
+                let bad = |error: &dyn std::fmt::Display| Problem::File(error.to_string());
+                let short_side = 2 * self.embedder.image_size() as u32;
+                let photo =
+                    Upright::decode(place, &bytes, Some(short_side)).map_err(|e| bad(&e))?;
+                Found::New(self.embedder.fit(photo).map_err(|e| bad(&e))?)
+            }
         };
         let (size, mtime_ns) = (bytes.len() as u64, mtime_ns(&metadata));
         Ok(Content { job, size, mtime_ns, hash, found })
+    }
+
+    /// Whether what this machine has at a root is what its photos were made of. Other machines may write to a store
+    /// behind a network, and have other files there: then only the roots that this run was given are known to be meant.
+    fn sees(&self, root: &Path) -> bool {
+        self.store.local().is_some() || self.targets.iter().any(|target| target.root == root)
     }
 
     fn recognise(&self, job: &Job, known: Vec<Record>) -> Option<Found> {
@@ -104,6 +116,7 @@ impl Reader<'_> {
                 && fs_err::symlink_metadata(known.photo.location())
                     .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
                 && is_present(&known.photo.root)
+                && self.sees(&known.photo.root)
         };
         let moved = known.iter().position(gone);
         let known = known.into_iter().nth(moved.unwrap_or(0))?;

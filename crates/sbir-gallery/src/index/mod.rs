@@ -170,7 +170,8 @@ impl Summary {
 ///
 /// # Errors
 /// If another process writes to the local gallery, the gallery is of another encoder, damaged or cannot be written, a folder
-/// is unknown and missing, or the embedder fails. Photos that cannot be read are no error: see [`Summary::failures`].
+/// is unknown and missing or lies in an object store, or the embedder fails. Photos that cannot be read are no error: see
+/// [`Summary::failures`].
 pub fn index(
     store: &dyn VectorStore,
     dirs: &[PathBuf],

@@ -60,7 +60,7 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// Makes the photos of one root those of another, which lies above it.
+    /// Makes the photos of one root those of another, which lies above it. It may be cut off, and called again.
     pub(super) fn absorb(&mut self, inner: &Path, outer: &Path) -> Result<()> {
         let below = RelPath::from_path(inner.strip_prefix(outer).unwrap_or(inner))?;
         let store = match self {
@@ -80,11 +80,15 @@ impl<'a> Output<'a> {
                 .map(|photo| photo.id)
                 .collect();
             let mut records = store.get(&ids)?;
+            // A photo that a store with many replicas lists and does not give yet stays for the next run.
+            let left: Vec<_> = records.iter().map(|record| record.photo.id).collect();
             for Record { photo, .. } in &mut records {
                 *photo = moved(photo, outer, &below)?;
             }
-            store.upsert(&records)?;
-            store.delete(&Selector::Ids(ids))?;
+            if !left.is_empty() {
+                store.upsert(&records)?;
+                store.delete(&Selector::Ids(left))?;
+            }
             after = page.next;
             if after.is_none() {
                 return Ok(());

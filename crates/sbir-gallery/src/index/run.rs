@@ -118,7 +118,8 @@ impl<'a> Run<'a> {
         let reader = Reader {
             store,
             counters: &counters,
-            short_side: 2 * self.embedder.image_size() as u32,
+            targets: &targets,
+            embedder: self.embedder,
             jobs: jobs_out,
             messages: messages.clone(),
         };
@@ -148,7 +149,8 @@ impl<'a> Run<'a> {
                 let reader = Reader {
                     store,
                     counters: &counters,
-                    short_side: reader.short_side,
+                    targets: reader.targets,
+                    embedder: reader.embedder,
                     jobs: reader.jobs.clone(),
                     messages: reader.messages.clone(),
                 };

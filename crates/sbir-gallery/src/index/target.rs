@@ -8,7 +8,7 @@ use super::output::Output;
 use crate::error::{Error, Result};
 use crate::gallery::absolute;
 use crate::photo_file::RootFolder;
-use crate::store::{VectorStore, name_bytes};
+use crate::store::{VectorStore, is_remote, name_bytes};
 
 /// A folder to walk.
 #[derive(Debug)]
@@ -33,12 +33,16 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    /// Finds the roots of folders; new folders become roots, which take in the roots below them.
+    /// Finds the roots of folders; new folders become roots, and roots take in those below them.
     pub(super) fn find(
         store: &dyn VectorStore,
         output: &mut Output<'_>,
         dirs: &[PathBuf],
     ) -> Result<Self> {
+        // Its name as a path of the file system is one that is missing.
+        if let Some(place) = dirs.iter().find(|dir| is_remote(dir)) {
+            return Err(Error::InObjectStore { place: place.clone() });
+        }
         let mut folders: Vec<_> = dirs.iter().map(|dir| absolute(dir)).collect();
         folders.sort();
         // A folder below another is walked with it.
@@ -79,13 +83,12 @@ impl Targets {
                 let below = name_bytes(below.as_os_str()).unwrap_or_default().to_vec();
                 (root.clone(), below)
             }
-            None => {
-                for inner in known.iter().filter(|root| root.starts_with(&folder)) {
-                    output.absorb(inner, &folder)?;
-                }
-                (folder, Vec::new())
-            }
+            None => (folder, Vec::new()),
         };
+        // Also into a known root: a run that took one in may have been cut off.
+        for inner in known.iter().filter(|inner| inner.starts_with(&root) && **inner != root) {
+            output.absorb(inner, &root)?;
+        }
         let opened = RootFolder::open(&root).map_err(|error| {
             std::io::Error::new(error.kind(), format!("{}: {error}", root.display()))
         })?;

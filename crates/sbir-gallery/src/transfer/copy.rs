@@ -37,7 +37,7 @@ pub struct CopyReport {
     pub others: u64,
     /// Photos whose vectors were compared.
     pub compared: u64,
-    /// The least cosine similarity of a vector and its copy.
+    /// The least cosine similarity of a vector and its copy; NaN if one was none.
     pub least_similarity: f32,
     /// What is not as it should be, a line each.
     pub problems: Vec<String>,
@@ -127,8 +127,11 @@ fn verify(
             let copy = copies.iter().find(|copy| copy.photo.id == id);
             let similarity = copy.map_or(0.0, |copy| cosine(&copy.embedding, &record.embedding));
             report.compared += 1;
-            report.least_similarity = report.least_similarity.min(similarity);
-            if similarity < SIMILAR {
+            // NaN, which a vector without a length gives, is less than any number, and stays the least.
+            if similarity.is_nan() || similarity < report.least_similarity {
+                report.least_similarity = similarity;
+            }
+            if similarity.is_nan() || similarity < SIMILAR {
                 problem(format!("{}: another vector, cosine {similarity}", record.photo.display()));
             }
         }

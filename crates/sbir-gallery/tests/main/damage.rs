@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use sbir_gallery::{
-    Error, Gallery, IndexOptions, NoProgress, SearchOptions, VectorStore as _, index,
+    Error, Gallery, Hits, IndexOptions, NoProgress, SearchOptions, VectorStore as _, index,
 };
 
 use crate::support::{Colours, DIMENSION, Place};
@@ -93,6 +95,77 @@ fn a_flipped_bit_in_a_vector_is_detected() {
     assert!(problems[0].contains("checksum"), "{problems:?}");
     let error = gallery.search(&[0.1; DIMENSION], &SearchOptions::default()).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+}
+
+/// Changes the tables as no program of ours does.
+fn tamper(place: &Place, statements: &str) {
+    let connection = rusqlite::Connection::open(place.gallery_path()).unwrap();
+    connection.execute_batch(statements).unwrap();
+}
+
+/// Searches, which has to end.
+fn search(gallery: Gallery) -> Result<Hits, Error> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let options = SearchOptions::nearest(10_000);
+        let _ = sender.send(gallery.search(&[0.1; DIMENSION], &options));
+    });
+    receiver.recv_timeout(Duration::from_secs(60)).unwrap()
+}
+
+#[test]
+fn searches_end_where_rows_do_not_fit_each_other() {
+    let damaged = |gallery: Gallery, what: &str| {
+        let error = search(gallery).unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{what}: {error}");
+    };
+    let place = Place::with_photos(4);
+    place.index(&Colours::new());
+    let gallery = place.gallery();
+    let template = gallery.scan(None, 1).unwrap().items.remove(0);
+    assert_eq!(gallery.search(&template.embedding, &SearchOptions::default()).unwrap().searched, 4);
+    // Rows that go without a word, as when an older copy of the file is put in its place: no damage.
+    tamper(&place, "DELETE FROM photo WHERE id = 1; DELETE FROM embedding WHERE id = 1;");
+    let hits = search(gallery).unwrap();
+    assert_eq!((hits.searched, hits.items.len()), (3, 3));
+
+    tamper(&place, "DELETE FROM root;");
+    damaged(place.gallery(), "photos without a root");
+
+    let place = Place::with_photos(1);
+    place.index(&Colours::new());
+    tamper(&place, "UPDATE meta SET value = 1000 WHERE name = 'floor';");
+    damaged(place.gallery(), "compacted in the future");
+
+    // So many that the derived file is written, which is made of the vectors alone.
+    let place = Place::with_photos(1);
+    place.index(&Colours::new());
+    let gallery = place.gallery();
+    let records: Vec<_> = (0..1100)
+        .map(|number| {
+            let mut record = template.clone();
+            record.photo.path = crate::support::rel(&format!("made/{number}"));
+            record
+        })
+        .collect();
+    gallery.upsert(&records).unwrap();
+    tamper(&place, "DELETE FROM photo WHERE id = 7;");
+    gallery.compact().unwrap();
+    assert!(place.gallery_path().with_file_name("gallery.sbir-vectors").exists());
+    damaged(gallery, "a vector without a photo");
+    damaged(place.gallery(), "a vector without a photo, opened anew");
+}
+
+#[test]
+fn a_dimension_that_cannot_be_is_damage() {
+    let place = Place::with_photos(2);
+    place.index(&Colours::new());
+    for dimension in [0, -1, 16_385, 4_000_000_000_u32.into(), i64::MAX] {
+        tamper(&place, &format!("UPDATE meta SET value = {dimension} WHERE name = 'dimension'"));
+        let Err(error) = Gallery::open(&place.gallery_path()) else { panic!("{dimension}") };
+        assert!(matches!(error, Error::Corrupt { .. }), "{dimension}: {error}");
+        assert!(error.to_string().contains(&dimension.to_string()), "{error}");
+    }
 }
 
 #[test]

@@ -178,6 +178,30 @@ fn folders_below_roots_are_parts_of_them_and_roots_grow() {
 }
 
 #[test]
+fn roots_that_lie_in_each_other_become_one() {
+    let place = Place::with_photos(8);
+    let colours = Colours::new();
+    let gallery = place.gallery();
+    let run = |folder: std::path::PathBuf| {
+        index(&gallery, &[folder], &colours, &IndexOptions::default(), &NoProgress).unwrap()
+    };
+    run(place.root().join("sub"));
+    let query = vec![0.1; crate::support::DIMENSION];
+    assert_eq!(gallery.search(&query, &SearchOptions::default()).unwrap().searched, 4);
+    // One photo is known from both, as pieces that were loaded may have it.
+    let mut record = gallery.scan(None, 1).unwrap().items.remove(0);
+    record.photo.root = place.root();
+    record.photo.path = crate::support::rel(&format!("sub/{}", record.photo.path));
+    gallery.upsert(&[record]).unwrap();
+    assert_eq!((gallery.roots().unwrap().len(), paths(&gallery).len()), (2, 5));
+    let summary = run(place.root()).snapshot;
+    assert_eq!((summary.unchanged, summary.embedded, summary.moved), (4, 4, 0));
+    assert_eq!((gallery.roots().unwrap().len(), paths(&gallery).len()), (1, 8));
+    let hits = gallery.search(&query, &SearchOptions::default()).unwrap();
+    assert_eq!((hits.searched, hits.items.len()), (8, 8));
+}
+
+#[test]
 fn removal_forgets_photos_not_files() {
     let place = Place::with_photos(8);
     let colours = Colours::new();

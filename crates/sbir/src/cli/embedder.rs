@@ -55,16 +55,23 @@ impl Embedder for EncoderEmbedder {
         self.transform.side
     }
 
+    fn fit(&self, photo: Upright) -> Result<Upright, EmbedError> {
+        let (width, height) = (photo.width as usize, photo.height as usize);
+        let pixels = self.transform.resize_rgb8(width, height, &photo.pixels)?;
+        let side = self.transform.side as u32;
+        Ok(Upright { width: side, height: side, pixels, full_size: photo.full_size })
+    }
+
     fn embed_photos(&self, photos: &[Upright]) -> Result<Vec<f32>, EmbedError> {
-        let pictures: Vec<Vec<f32>> = photos
-            .par_iter()
-            .map(|photo| {
+        let mut values = vec![0.0; photos.len() * self.transform.len()];
+        photos.par_iter().zip(values.par_chunks_mut(self.transform.len())).try_for_each(
+            |(photo, values)| {
                 let (width, height) = (photo.width as usize, photo.height as usize);
-                self.transform.from_rgb8(width, height, &photo.pixels)
-            })
-            .collect::<Result<_, _>>()?;
+                self.transform.rgb8_into(width, height, &photo.pixels, values)
+            },
+        )?;
         let side = self.transform.side;
-        Ok(self.encoder.embed(pictures.concat(), [photos.len(), side, side]))
+        Ok(self.encoder.embed(values, [photos.len(), side, side]))
     }
 
     fn embed_sketch(&self, sketch: &Sketch) -> Result<Vec<f32>, EmbedError> {
