@@ -25,18 +25,18 @@ count=$(sed 's/.*"photos":\([0-9]*\).*/\1/' "$work/manifest.json")
 measure() { # measure WHAT RUN COMMAND...
   local what=$1 run=$2
   shift 2
-  # The last times count, should `alone` run it again.
-  alone "$work" bash -c 'TIMEFORMAT="%R %U %S"; exec 3>&2; { time "${@:2}" 2>&3; } 2>"$1"' - "$work/times" "$@"
+  # Each try begins without what an earlier one made, which it would find. The last times count, should `alone` run it
+  # again.
+  alone "$work" bash -c 'rm -rf "$1"/v.* "$1/pieces" "$1"/g.sbir*
+    TIMEFORMAT="%R %U %S"; exec 3>&2; { time "${@:2}" 2>&3; } 2>"$1/times"' - "$work" "$@"
   echo "$what,$run,$(awk '{ printf "%.3f,%.3f", $1, $2 + $3 }' "$work/times"),$count,$others" >>"$raw"
 }
-# Else a second run would find what the first one made.
-anew=(bash -c 'rm -rf "$1/pieces" "$1/g.sbir"*; shift; exec "$@"' - "$work")
 for run in $(seq 0 "$rounds"); do
   # The first round warms the files up, and is not kept.
   [[ $run != 1 ]] || sed -i 2,\$d "$raw"
   measure embed "$run" "$sbir" embed "$photos" --model bundled --no-cuda --skip-bad --out "$work/v.npy"
-  measure pieces "$run" "${anew[@]}" "$sbir" embed --manifest "$work/m.jsonl" --no-cuda --out "$work/pieces"
-  measure index "$run" "${anew[@]}" "$sbir" index "$photos" --gallery "$work/g.sbir"
+  measure pieces "$run" "$sbir" embed --manifest "$work/m.jsonl" --no-cuda --out "$work/pieces"
+  measure index "$run" "$sbir" index "$photos" --gallery "$work/g.sbir"
 done
 median() { # median WHAT COLUMN
   awk -F, -v what="$1" -v column="$2" '$1 == what { print $column }' "$raw" | sort -n |

@@ -23,6 +23,8 @@ assert (job["kind"], spec["completionMode"]) == ("Job", "Indexed")
 assert names["SHARDS"]["value"] == str(spec["completions"]), "SHARDS and completions differ"
 assert "job-completion-index" in names["SHARD"]["valueFrom"]["fieldRef"]["fieldPath"]
 assert "--shard=$(SHARD)/$(SHARDS)" in container["args"]
+cores = container["resources"]["requests"]["cpu"]
+assert f"--threads={cores}" in container["args"], "--threads and the request for cores differ"
 # Credentials come from the Secret.
 assert container["envFrom"][0]["secretRef"]["name"]
 assert not any("SECRET" in name or "KEY" in name for name in names), "a secret in the manifest"
@@ -41,7 +43,7 @@ trap 'rm -rf "$work"' EXIT
 printf '#!/bin/sh\nprintf "%%s\\n" "$@"\n' >"$work/srun"
 chmod +x "$work/srun"
 slurm() { env PATH="$work:$PATH" SLURM_ARRAY_TASK_ID=3 SLURM_ARRAY_TASK_MAX=7 SLURM_CPUS_PER_TASK=8 "$@" bash "$script" | tr '\n' ' '; }
-want="sbir embed --manifest a b.jsonl --out s3://b/out --model bundled --shard 3/8 --threads 8 "
+want="--cpus-per-task=8 sbir embed --manifest a b.jsonl --out s3://b/out --model bundled --shard 3/8 --threads 8 "
 [[ $(slurm MANIFEST="a b.jsonl" OUT=s3://b/out) == "$want" ]] || fail "$script: calls $(slurm MANIFEST="a b.jsonl" OUT=s3://b/out)"
 [[ $(slurm MANIFEST=m OUT=o SHARDS=20) == *"--shard 3/20 "* ]] || fail "$script: does not heed SHARDS"
 if slurm OUT=o >/dev/null 2>&1; then fail "$script: runs without MANIFEST"; fi

@@ -28,6 +28,6 @@ mod remote;
 mod walk;
 
 pub use bytes::Bytes;
-pub use error::{Error, Result};
+pub use error::{Error, Extent, Result};
 pub use key::Key;
 pub use place::{Entry, Listing, Object, Options, PassedOver, Patience, Place, Stat};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use sbir_files::{WriteError, sync_folder, write_atomically};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, named};
 use crate::key::Key;
 use crate::place::{Object, Stat};
 
@@ -31,8 +31,7 @@ impl Folder {
     }
 
     fn named(&self, key: &Key) -> impl Fn(io::Error) -> Error {
-        let path = self.path.join(key.to_path());
-        move |error| Error::Io(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+        named(&self.path.join(key.to_path()))
     }
 
     /// Opens a regular file, through no link below the folder.

@@ -58,7 +58,7 @@ pub struct Patience {
     pub deadline: Duration,
     /// The first pause before another attempt; each is up to twice as long as the one before.
     pub pause: Duration,
-    /// How many attempts are made.
+    /// How many attempts are made at most.
     pub attempts: u32,
 }
 
@@ -70,7 +70,8 @@ impl Default for Patience {
             attempt: Duration::from_secs(120),
             deadline: Duration::from_secs(300),
             pause: Duration::from_millis(200),
-            attempts: 8,
+            // More than the pauses leave time for: an outage is over in time or not, however often it was asked.
+            attempts: 50,
         }
     }
 }

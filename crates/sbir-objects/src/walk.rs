@@ -1,12 +1,13 @@
 //! All files below a folder in the order of their paths' bytes, with memory for one folder of each depth.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use sbir_files::names::{bytes_to_path, name_bytes};
 
-use crate::error::{Error, Result};
+use crate::error::{Result, named};
 use crate::key::Key;
 use crate::local::stat_of;
 use crate::place::Entry;
@@ -46,13 +47,14 @@ impl Walk {
     fn enter(&mut self) -> Result<()> {
         let folder = self.root.join(bytes_to_path(&self.path));
         let mut names = Vec::new();
-        for entry in fs_err::read_dir(&folder)? {
-            let entry = entry?;
+        let named = named(&folder);
+        for entry in fs::read_dir(&folder).map_err(&named)? {
+            let entry = entry.map_err(&named)?;
             let file_type = match entry.file_type() {
                 Ok(file_type) => file_type,
                 // Gone since.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(named(error)),
             };
             let name = entry.file_name();
             let Some(name) = name_bytes(&name) else { continue };
@@ -90,11 +92,11 @@ impl Iterator for Walk {
             }
             // Not through a link, should the file have become one.
             let place = self.root.join(bytes_to_path(&self.path));
-            let metadata = match fs_err::symlink_metadata(&place) {
+            let metadata = match fs::symlink_metadata(&place) {
                 Ok(metadata) if metadata.is_file() => metadata,
                 Ok(_) => continue,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Some(Err(Error::Io(error))),
+                Err(error) => return Some(Err(named(&place)(error))),
             };
             let key = match Key::new(self.path.clone()) {
                 Ok(key) => key,

@@ -90,6 +90,32 @@ pub enum Error {
         /// What was found.
         problem: String,
     },
+    /// Some pieces were not made; the others were.
+    #[error(
+        "{pieces} of {all} pieces are left out, at first piece {first}: {cause}; the same command makes them once their photos can be read"
+    )]
+    LeftOut {
+        /// How many.
+        pieces: u64,
+        /// How many there are in this share.
+        all: u64,
+        /// The first that was left out.
+        first: u64,
+        /// Why that one was.
+        cause: Box<Error>,
+    },
+    /// The gallery has photos of a folder below the pieces' root.
+    #[error(
+        "{gallery}: it has photos of {below}, which is below {root}, the root of these pieces, so that they would be there twice; load these pieces into another gallery"
+    )]
+    RootBelow {
+        /// The gallery's name.
+        gallery: String,
+        /// The root of the pieces.
+        root: String,
+        /// The root in the gallery.
+        below: String,
+    },
     /// An option makes no sense.
     #[error("{0}")]
     Options(String),

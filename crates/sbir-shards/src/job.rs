@@ -8,7 +8,7 @@ use sbir_objects::{Key, Place};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::manifest::{MAX_PIECE, Manifest, root};
+use crate::manifest::{MAX_PIECE, MAX_PIECES, Manifest, root};
 use crate::shard::Shard;
 use crate::text::Text;
 
@@ -120,7 +120,18 @@ impl Job {
         let Some(held) = Self::read(place)? else {
             return Err(Error::NoJob { place: place.to_string() });
         };
-        self.check(&place.to_string(), &held.manifest, &held.space)
+        self.check(&place.to_string(), &held.manifest, &held.space)?;
+        self.check_photos(place, &held)
+    }
+
+    /// Whether what a place is bound to is of the same photos: a digest alone may stand beside anything.
+    pub(crate) fn check_photos(&self, place: &Place, held: &Self) -> Result<()> {
+        if (&held.root, held.photos, held.piece) == (&self.root, self.photos, self.piece) {
+            return Ok(());
+        }
+        let name = place.name_of(&Key::new(NAME)?);
+        let problem = "its root or its numbers are not those of the manifest that it names".into();
+        Err(Error::Job { name, problem })
     }
 
     /// Whether something is of this job.
@@ -163,8 +174,8 @@ impl Job {
         if line.version > VERSION {
             return Err(Error::NewerFormat { name, found: line.version, known: VERSION });
         }
-        let sound = line.photos <= 1 << 40
-            && (1..=MAX_PIECE).contains(&line.piece)
+        let sound = (1..=MAX_PIECE).contains(&line.piece)
+            && line.photos.div_ceil(u64::from(line.piece)) <= MAX_PIECES
             && (1..=MAX_DIMENSION).contains(&line.dimension)
             && line.encoder.len() <= MAX_FINGERPRINT
             && line.manifest.len() == 64

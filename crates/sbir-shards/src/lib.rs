@@ -23,8 +23,8 @@ pub use error::{Error, Result};
 pub use job::Job;
 pub use load::{LoadOptions, LoadSummary, Missing, load};
 pub use manifest::{
-    DEFAULT_PIECE, Header, Listed, MAX_PIECE, Manifest, ManifestOptions, ManifestSummary, Pieces,
-    write_manifest,
+    DEFAULT_PIECE, Header, Listed, MAX_PIECE, MAX_PIECES, Manifest, ManifestOptions,
+    ManifestSummary, Pieces, write_manifest,
 };
 pub use piece::{Made, Piece, PieceHeader, Unreadable};
 pub use shard::Shard;

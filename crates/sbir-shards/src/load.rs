@@ -1,6 +1,7 @@
 //! From pieces to a gallery.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,8 +55,12 @@ pub struct LoadSummary {
     pub failed: u64,
     /// Why: the first [`MAX_FAILURES`].
     pub failures: Vec<String>,
-    /// The pieces that are missing or damaged, in order.
+    /// How many pieces are missing or damaged.
+    pub lacking: u64,
+    /// Which, in order: the first [`MAX_FAILURES`].
     pub missing: Vec<Missing>,
+    /// The shards of all of them.
+    shards: BTreeSet<u32>,
     /// Whether the caller stopped it.
     pub cancelled: bool,
     /// The time it took.
@@ -66,26 +71,28 @@ impl LoadSummary {
     /// The shards that make what is missing, of as many as whoever came first spoke of.
     #[must_use]
     pub fn shards(&self) -> Vec<Shard> {
-        let mut shards: Vec<Shard> = Vec::new();
-        for missing in &self.missing {
-            let shard = Shard::of(missing.piece, self.job.shards);
-            if !shards.contains(&shard) {
-                shards.push(shard);
-            }
-            if shards.len() >= self.job.shards as usize {
-                break;
-            }
+        self.shards.iter().map(|index| Shard::of((*index).into(), self.job.shards)).collect()
+    }
+
+    fn lack(&mut self, piece: u64, damage: Option<String>) {
+        self.lacking += 1;
+        self.shards.insert(Shard::of(piece, self.job.shards).index());
+        if self.missing.len() < MAX_FAILURES {
+            self.missing.push(Missing { piece, damage });
         }
-        shards
     }
 }
 
 /// Brings the pieces of a place into a store, whatever of it is there already: doing it twice changes nothing. Memory
 /// stays bounded by a few pieces. `progress` is told how many pieces were looked at.
 ///
+/// Where the store has a root above the pieces', the photos become that root's, as the indexer has it: none is there
+/// under two roots.
+///
 /// # Errors
 /// If the place has no pieces, cannot be read, has pieces of another manifest or encoder, or the store is of another
-/// encoder or cannot be written. Missing and damaged pieces are no error: see [`LoadSummary::missing`].
+/// encoder, has a root below the pieces', or cannot be written. Missing and damaged pieces are no error: see
+/// [`LoadSummary::missing`].
 pub fn load(
     place: &Place,
     manifest: Option<&mut Manifest>,
@@ -97,8 +104,16 @@ pub fn load(
     let name = place.to_string();
     if let Some(manifest) = &manifest {
         // Their order: the caller holds the manifest to be right.
-        let asked = Job { manifest: manifest.digest().to_owned(), ..job.clone() };
+        let header = manifest.header();
+        let asked = Job {
+            manifest: manifest.digest().to_owned(),
+            root: header.root.clone(),
+            photos: header.photos,
+            piece: header.piece,
+            ..job.clone()
+        };
         asked.check(&name, &job.manifest, &job.space)?;
+        asked.check_photos(place, &job)?;
     }
     if let Some(expected) = &options.expected {
         let asked = Job { space: expected.clone(), ..job.clone() };
@@ -107,14 +122,16 @@ pub fn load(
     let mut loading = Loading {
         store,
         began: Instant::now(),
-        ensured: false,
+        home: None,
         summary: LoadSummary {
             job: job.clone(),
             loaded: 0,
             photos: 0,
             failed: 0,
             failures: Vec::new(),
+            lacking: 0,
             missing: Vec::new(),
+            shards: BTreeSet::new(),
             cancelled: false,
             elapsed: Duration::ZERO,
         },
@@ -129,7 +146,7 @@ pub fn load(
         drop(pieces_out);
         result
     })?;
-    if loading.ensured {
+    if loading.home.is_some() {
         store.settle()?;
     }
     loading.summary.cancelled = stopped();
@@ -212,10 +229,44 @@ fn read(job: &Job, place: &Place, number: u64, listed: Option<&[Listed]>) -> Res
     }
 }
 
+/// Where photos go in a store: a root, and what comes before their paths below it.
+#[derive(Debug, PartialEq, Eq)]
+struct Home {
+    root: PathBuf,
+    folder: Option<RelPath>,
+}
+
+impl Home {
+    /// Where the photos of a root go beside these roots.
+    fn find(root: &Path, known: &[PathBuf], gallery: &str) -> Result<Self> {
+        let own = || Self { root: root.to_owned(), folder: None };
+        if known.iter().any(|known| known == root) {
+            return Ok(own());
+        }
+        if let Some(below) = known.iter().find(|known| known.starts_with(root)) {
+            let line = |path: &Path| Error::line(&path.display().to_string());
+            return Err(Error::RootBelow {
+                gallery: gallery.to_owned(),
+                root: line(root),
+                below: line(below),
+            });
+        }
+        let above = known.iter().find_map(|known| Some((known, root.strip_prefix(known).ok()?)));
+        let Some((above, below)) = above else { return Ok(own()) };
+        Ok(Self { root: above.clone(), folder: Some(RelPath::from_path(below)?) })
+    }
+
+    fn path(&self, path: RelPath) -> Result<RelPath> {
+        let Some(folder) = &self.folder else { return Ok(path) };
+        Ok(RelPath::new([folder.as_bytes(), b"/", path.as_bytes()].concat())?)
+    }
+}
+
 struct Loading<'a> {
     store: &'a dyn VectorStore,
     began: Instant,
-    ensured: bool,
+    /// Known once there is something to write.
+    home: Option<Home>,
     summary: LoadSummary,
 }
 
@@ -229,12 +280,9 @@ impl Loading<'_> {
         let mut told = Instant::now();
         for (number, fetched) in pieces {
             match fetched? {
-                Fetched::None => {
-                    self.summary.missing.push(Missing { piece: number, damage: None });
-                }
+                Fetched::None => self.summary.lack(number, None),
                 Fetched::Damaged(problem) => {
-                    let damage = Some(Error::line(&problem));
-                    self.summary.missing.push(Missing { piece: number, damage });
+                    self.summary.lack(number, Some(Error::line(&problem)));
                 }
                 Fetched::Piece(piece) => self.write(*piece)?,
             }
@@ -250,19 +298,24 @@ impl Loading<'_> {
     }
 
     fn write(&mut self, piece: Piece) -> Result<()> {
-        if !self.ensured {
-            self.store.ensure(&self.summary.job.space)?;
-            self.ensured = true;
-        }
+        let home = match self.home.take() {
+            Some(home) => home,
+            None => {
+                self.store.ensure(&self.summary.job.space)?;
+                let known: Vec<_> = self.store.roots()?.into_iter().map(|root| root.path).collect();
+                Home::find(&self.summary.job.root, &known, &self.store.name())?
+            }
+        };
+        let home = self.home.insert(home);
         let dimension = self.summary.job.space.dimension;
         let vectors = piece.halves.chunks_exact(dimension);
         let mut records = piece.photos.into_iter().zip(vectors).map(|(made, halves)| {
             let halves: Vec<_> = halves.iter().map(|bits| f16::from_bits(*bits)).collect();
-            Record {
+            Ok(Record {
                 photo: Photo {
                     id: PhotoId(0),
-                    root: self.summary.job.root.clone(),
-                    path: made.path,
+                    root: home.root.clone(),
+                    path: home.path(made.path)?,
                     size: made.size,
                     mtime_ns: made.mtime_ns,
                     hash: made.hash,
@@ -270,11 +323,11 @@ impl Loading<'_> {
                     height: made.height,
                 },
                 embedding: halves.to_f32_vec(),
-            }
+            })
         });
         let mut written = 0;
         loop {
-            let batch: Vec<_> = records.by_ref().take(BATCH).collect();
+            let batch = records.by_ref().take(BATCH).collect::<Result<Vec<_>>>()?;
             if batch.is_empty() {
                 break;
             }
@@ -288,5 +341,40 @@ impl Loading<'_> {
         let reasons = piece.unreadable.into_iter().map(|unreadable| unreadable.reason);
         self.summary.failures.extend(reasons.take(room));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(root: &str, known: &[&str]) -> Result<(PathBuf, String)> {
+        let known: Vec<_> = known.iter().map(PathBuf::from).collect();
+        let home = Home::find(Path::new(root), &known, "g.sbir")?;
+        let path = home.path(RelPath::new(b"1.jpg".into())?)?.to_string();
+        Ok((home.root, path))
+    }
+
+    #[test]
+    fn photos_go_to_the_root_above() {
+        for (root, known, expected) in [
+            ("/photos", &[][..], ("/photos", "1.jpg")),
+            ("/photos", &["/photos", "/photos/2024"], ("/photos", "1.jpg")),
+            ("/photos/2024", &["/a", "/photos"], ("/photos", "2024/1.jpg")),
+            ("/photos 2", &["/photos"], ("/photos 2", "1.jpg")),
+            ("/photos", &["/"], ("/", "photos/1.jpg")),
+            ("s3://b/x/y", &["s3://b/x"], ("s3://b/x", "y/1.jpg")),
+            ("s3://b/x", &["s3://b"], ("s3://b", "x/1.jpg")),
+            ("s3://b/xy", &["s3://b/x", "s3://c"], ("s3://b/xy", "1.jpg")),
+        ] {
+            let found = home(root, known).unwrap();
+            assert_eq!(found, (expected.0.into(), expected.1.into()), "{root} in {known:?}");
+        }
+        for (root, below) in [("/photos", "/photos/20\n24"), ("s3://b", "s3://b/x")] {
+            let error = home(root, &["/a", below]).unwrap_err().to_string();
+            let named = error.contains(root) && error.contains(&Error::line(below));
+            assert!(named && error.lines().count() == 1, "{error}");
+        }
+        assert!(home("/photos/../x", &["/photos"]).is_err());
     }
 }

@@ -18,6 +18,11 @@ impl Default for Shard {
 }
 
 impl Shard {
+    /// Which share it is.
+    pub(crate) fn index(self) -> u32 {
+        self.index
+    }
+
     /// How many shares there are.
     #[must_use]
     pub fn count(self) -> u32 {

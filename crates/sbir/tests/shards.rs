@@ -22,8 +22,7 @@ fn listed() -> Dir {
 }
 
 fn embed(dir: &Dir, shard: &str) -> Value {
-    let args =
-        ["embed", "--manifest", "m.jsonl", "--shard", shard, "--out", "out", "--no-cuda", "--json"];
+    let args = ["embed", "--manifest", "m.jsonl", "--shard", shard, "--out", "out", "--json"];
     json(&dir.run(&args).ok())
 }
 
@@ -75,6 +74,7 @@ fn what_is_missing_is_told_with_the_command_that_makes_it() {
     let (report, said) = (json(&ran.stdout), ran.stderr.clone());
     ran.fails(1, &["3 of 5 pieces", "load again"]);
     assert_eq!((&report["loaded"], &report["photos"]), (&2.into(), &10.into()));
+    assert_eq!(report["lacking"], 3);
     let shards: Vec<_> =
         report["missing"].as_array().unwrap().iter().map(|m| &m["shard"]).collect();
     assert_eq!(shards, ["1/3", "2/3", "1/3"]);

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
+use std::iter::successors;
 use std::pin::pin;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
@@ -15,7 +16,8 @@ use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Bucket;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, may_pass};
+use crate::place::Patience;
 
 /// The longest pause between two attempts.
 const MAX_PAUSE: Duration = Duration::from_secs(15);
@@ -72,12 +74,23 @@ impl Bucket {
         name: &str,
         attempt: impl AsyncFn() -> object_store::Result<T>,
     ) -> Result<T> {
-        let done = pin!(self.attempts(name, attempt));
+        let done = pin!(self.attempts(name, self.patience, attempt));
         let stopped = pin!(self.stopped());
         match runtime()?.block_on(select(done, stopped)) {
             Either::Left((result, _)) => result,
             Either::Right(_) => Err(Error::Stopped { name: name.to_owned() }),
         }
+    }
+
+    /// As [`call`](Self::call), within a time of its own, also where somebody asks to stop.
+    pub(super) fn call_to_the_end<T>(
+        &self,
+        name: &str,
+        deadline: Duration,
+        attempt: impl AsyncFn() -> object_store::Result<T>,
+    ) -> Result<T> {
+        let patience = Patience { deadline, ..self.patience };
+        runtime()?.block_on(self.attempts(name, patience, attempt))
     }
 
     /// Comes back when somebody asks to stop.
@@ -91,12 +104,11 @@ impl Bucket {
     async fn attempts<T>(
         &self,
         name: &str,
+        patience: Patience,
         attempt: impl AsyncFn() -> object_store::Result<T>,
     ) -> Result<T> {
-        let patience = self.patience;
         let began = Instant::now();
-        let mut pause = patience.pause;
-        let mut tried = 0;
+        let mut pauses = pauses(&patience);
         loop {
             let left = patience.deadline.saturating_sub(began.elapsed());
             let outcome = ANSWER
@@ -110,14 +122,12 @@ impl Bucket {
                 (Ok(Err(error)), answer) => self.meaning(name, &error, answer, began.elapsed()),
                 (Err(_), _) => Failed { error: timed_out(name, began.elapsed()), passing: true },
             };
-            tried += 1;
-            let wait = jittered(pause);
-            let late = began.elapsed() + wait >= patience.deadline;
-            if !failed.passing || tried >= patience.attempts || late {
-                return Err(failed.error);
-            }
+            let wait = pauses
+                .next()
+                .map(jittered)
+                .filter(|wait| failed.passing && began.elapsed() + *wait < patience.deadline);
+            let Some(wait) = wait else { return Err(failed.error) };
             sleep(wait).await;
-            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 
@@ -152,7 +162,9 @@ impl Bucket {
                     ),
                 })
             }
-            (408 | 409 | 425 | 429 | 500..=599, _) | (_, "SlowDown" | "RequestTimeout") => {
+            // Of two writers at once.
+            (409, _) => Failed { error: Error::Server { name, status, code }, passing: true },
+            _ if may_pass(status, &code) => {
                 Failed { error: Error::Server { name, status, code }, passing: true }
             }
             (300..=499, _) => lasting(Error::Server { name, status, code }),
@@ -196,6 +208,13 @@ fn deepest(error: &object_store::Error) -> String {
     if text.is_empty() { "the connection broke".to_owned() } else { text }
 }
 
+/// The pauses between attempts, each twice as long as the one before.
+fn pauses(patience: &Patience) -> impl Iterator<Item = Duration> + use<> {
+    let next = |pause: &Duration| Some((*pause * 2).min(MAX_PAUSE));
+    let between = patience.attempts.saturating_sub(1) as usize;
+    successors(Some(patience.pause.min(MAX_PAUSE)), next).take(between)
+}
+
 /// Between half and all of a pause, so that clients which failed together do not come back together.
 fn jittered(pause: Duration) -> Duration {
     // Every state of the standard library's hash has keys of its own, drawn by the system.
@@ -206,6 +225,15 @@ fn jittered(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_deadline_ends_the_attempts_and_not_their_number() {
+        let patience = Patience::default();
+        // As short as chance makes them, and with attempts that fail at once.
+        let shortest: Duration = pauses(&patience).map(|pause| pause / 2).sum();
+        assert!(shortest >= patience.deadline, "{shortest:?}");
+        assert_eq!(pauses(&Patience { attempts: 1, ..patience }).count(), 0);
+    }
 
     #[test]
     fn pauses_differ_and_stay_within_half_and_all() {

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -32,6 +33,8 @@ use guard::Dropped;
 const WHOLE: u64 = 32 << 20;
 /// The size of a part in bytes. S3 takes 10,000 of them.
 const PART: u64 = 16 << 20;
+/// How long the parts of a file that was not sent whole are tried to be removed.
+const ABORT_WITHIN: Duration = Duration::from_secs(5);
 
 /// A bucket, seen from a prefix.
 #[derive(Debug)]
@@ -173,8 +176,10 @@ impl Bucket {
         let id = self.call(&name, async || self.store.create_multipart(&path).await)?;
         let sent = self.send_parts(&name, &path, &id, from);
         if sent.is_err() {
-            // What is left of it takes space; there is nobody to tell if that fails too.
-            let _ = self.call(&name, async || self.store.abort_multipart(&path, &id).await);
+            // What is left of it takes space, also where somebody asked to stop; there is nobody to tell if that fails
+            // too.
+            let abort = async || self.store.abort_multipart(&path, &id).await;
+            let _ = self.call_to_the_end(&name, ABORT_WITHIN, abort);
         }
         sent
     }

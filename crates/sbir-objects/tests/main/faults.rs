@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use sbir_objects::{Error, Options, Patience, Place};
+use sbir_objects::{Error, Extent, Options, Patience, Place};
 use sbir_servers::{Fault, Proxy, S3, free_ports};
 
 use crate::support::{hasty, key, keys, options, place, prefix};
@@ -88,16 +88,19 @@ fn what_does_not_pass_ends_within_the_deadline_and_is_said() {
         let before = proxy.requests();
         let began = Instant::now();
         let error = place.get(&key("x"), 2000).unwrap_err();
-        assert!(expected(&error) && error.is_of_the_place(), "{fault:?}: {error}");
+        assert!(expected(&error) && error.extent() == Extent::Unclear, "{fault:?}: {error}");
         assert_eq!(error.to_string().lines().count(), 1);
         assert!(began.elapsed() < Duration::from_secs(10), "{fault:?}");
         assert!((2..=4).contains(&(proxy.requests() - before)), "{fault:?}");
     }
     // What will not get better is not asked again.
-    proxy.plan(|_| Some(Fault::Status(403)));
-    let before = proxy.requests();
-    assert!(place.get(&key("x"), 2000).unwrap_err().is_denied());
-    assert_eq!(proxy.requests() - before, 1);
+    for status in [400, 403] {
+        proxy.plan(move |_| Some(Fault::Status(status)));
+        let before = proxy.requests();
+        let error = place.get(&key("x"), 2000).unwrap_err();
+        assert!(error.extent() == Extent::File && error.is_denied() == (status == 403), "{error}");
+        assert_eq!(proxy.requests() - before, 1);
+    }
 }
 
 #[test]
@@ -128,4 +131,29 @@ fn a_stop_ends_what_waits() {
         assert!(matches!(waiting.join().unwrap(), Error::Stopped { .. }));
     });
     assert!(began.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn a_stop_within_an_upload_leaves_no_parts() {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    static REMOVED: AtomicU32 = AtomicU32::new(0);
+    let Some(server) = S3::shared() else { return };
+    let proxy = Proxy::start(server.address()).unwrap();
+    let options = Options { stop: Some(&STOP), ..options(proxy.address()) };
+    let place = Place::open(prefix().as_ref(), &options).unwrap();
+    proxy.plan(|seen| {
+        if seen.method == "DELETE" && seen.target.contains("uploadId=") {
+            REMOVED.fetch_add(1, Ordering::SeqCst);
+        }
+        let second = seen.method == "PUT" && seen.target.contains("partNumber=2");
+        if second {
+            STOP.store(true, Ordering::SeqCst);
+        }
+        second.then_some(Fault::Stall(Duration::from_secs(60)))
+    });
+    let mut file = tempfile::tempfile().unwrap();
+    file.set_len(40 << 20).unwrap();
+    let error = place.upload(&key("large"), &mut file).unwrap_err();
+    assert!(matches!(error, Error::Stopped { .. }), "{error}");
+    assert_eq!(REMOVED.load(Ordering::SeqCst), 1);
 }

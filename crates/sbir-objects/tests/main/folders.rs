@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use sbir_objects::{Error, Options, Place};
+use sbir_objects::{Error, Extent, Options, Place};
 
 use crate::support::{key, keys};
 
@@ -58,8 +58,10 @@ fn links_are_not_followed() {
     std::os::unix::fs::symlink("../secret", root.join("link")).unwrap();
     std::os::unix::fs::symlink("..", root.join("up")).unwrap();
     std::os::unix::fs::symlink("in", root.join("inner")).unwrap();
-    for name in ["link", "up/secret", "inner/file", "in"] {
-        assert!(place.get(&key(name), 100).is_err(), "{name}");
+    let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+    for name in ["link", "up/secret", "inner/file", "in", "socket", "in/file/x"] {
+        let error = place.get(&key(name), 100).unwrap_err();
+        assert_eq!(error.extent(), Extent::File, "{error}");
     }
     let mut listing = place.list().unwrap();
     assert_eq!(listing.by_ref().count(), 1);
@@ -79,4 +81,13 @@ fn names_need_not_be_utf8_and_what_cannot_be_written_is_said() {
     assert!(place.root().join(std::ffi::OsStr::from_bytes(b"f\xffx")).exists());
     let error = place.put_new(&key(&"n".repeat(300)), "1".into()).unwrap_err().to_string();
     assert!(error.contains("cannot be written") && error.lines().count() == 1, "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_the_system_fails_to_read_says_nothing_for_good() {
+    // Its first byte is at no address: EIO, as from a disk that fails.
+    let place = Place::open("/proc/self".as_ref(), &Options::default()).unwrap();
+    let error = place.get(&key("mem"), 100).unwrap_err();
+    assert!(error.extent() == Extent::Unclear && error.to_string().contains("/mem: "), "{error}");
 }

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Seek as _, Write as _};
 use std::thread;
 
-use sbir_objects::{Error, Options, Place};
+use sbir_objects::{Error, Extent, Options, Place};
 use sbir_servers::S3;
 
 use crate::support::{key, keys, options, place, prefix};
@@ -135,7 +135,7 @@ fn what_is_wrong_is_said_with_the_remedy() {
 
     let missing = Place::open("s3://no-such-bucket/x".as_ref(), &own).unwrap();
     let error = first(&missing);
-    assert!(matches!(&error, Error::NoBucket { .. }) && error.is_of_the_place(), "{error}");
+    assert!(matches!(&error, Error::NoBucket { .. }) && error.extent() == Extent::Place, "{error}");
     assert!(said(error).contains("no-such-bucket"));
 
     let stranger = open(&with("AWS_ACCESS_KEY_ID", "nobody")).unwrap();

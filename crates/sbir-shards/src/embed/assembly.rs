@@ -1,11 +1,12 @@
 //! Pieces whose photos come in, one after the other, in any order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use half::f16;
 use sbir_gallery::Space;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::manifest::Listed;
 use crate::piece::{Made, Piece, PieceHeader, Unreadable, is_unit};
 
@@ -14,6 +15,22 @@ use crate::piece::{Made, Piece, PieceHeader, Unreadable, is_unit};
 pub(super) struct Order {
     pub(super) number: u64,
     pub(super) photos: Vec<Listed>,
+    given_up: AtomicBool,
+}
+
+impl Order {
+    pub(super) fn new(number: u64, photos: Vec<Listed>) -> Self {
+        Self { number, photos, given_up: AtomicBool::new(false) }
+    }
+
+    /// Its other photos need not be read.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
 }
 
 /// Why a photo could not be read.
@@ -21,6 +38,9 @@ pub(super) struct Order {
 pub(super) enum Cause {
     Gone,
     Denied,
+    /// The store does not give it out, though it is there.
+    Refused,
+    /// Of the photo itself: its bytes are no picture, or too many.
     Other,
 }
 
@@ -76,22 +96,31 @@ impl Assembly {
         self.left == 0
     }
 
-    /// The piece. All photos gone, or all denied, is no state of the photos but one of their place.
-    pub(super) fn finish(self, root: &str, manifest: &str, space: &Space) -> Result<Piece> {
-        let all = |cause: Cause| {
-            let is = |slot: &Slot| matches!(slot, Slot::Unreadable(_, found) if *found == cause);
-            self.slots.iter().all(is)
+    /// The number of its photos.
+    pub(super) fn photos(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// What to say if the bytes of none of its photos could be had, which may be a state of their place, not of the
+    /// photos.
+    pub(super) fn nothing_had(&self) -> Option<String> {
+        let cause = |slot: &Slot| match slot {
+            Slot::Unreadable(_, cause) if *cause != Cause::Other => Some(*cause),
+            _ => None,
         };
-        for (cause, what) in [(Cause::Gone, "there"), (Cause::Denied, "ours to read")] {
-            if all(cause) {
-                let problem = format!(
-                    "none of the {} photos of piece {} is {what}",
-                    self.slots.len(),
-                    self.order.number
-                );
-                return Err(Error::NoPhotos { root: root.to_owned(), problem });
-            }
-        }
+        let causes = self.slots.iter().map(cause).collect::<Option<Vec<_>>>()?;
+        let all = |cause| causes.iter().all(|found| *found == cause);
+        let what = match () {
+            () if all(Cause::Gone) => "there",
+            () if all(Cause::Denied) => "ours to read",
+            () => "to be had",
+        };
+        let (photos, number) = (self.slots.len(), self.order.number);
+        Some(format!("none of the {photos} photos of piece {number} is {what}"))
+    }
+
+    /// The piece.
+    pub(super) fn finish(self, manifest: &str, space: &Space) -> Piece {
         let header = PieceHeader {
             manifest: manifest.to_owned(),
             number: self.order.number,
@@ -109,6 +138,6 @@ impl Assembly {
                 Slot::Empty => {}
             }
         }
-        Ok(piece)
+        piece
     }
 }

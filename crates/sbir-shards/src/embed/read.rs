@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use sbir_data::{MAX_FILE_BYTES, Upright};
-use sbir_objects::{Key, Object, Place};
+use sbir_gallery::Embedder;
+use sbir_objects::{Extent, Key, Object, Place};
 use sha2::{Digest as _, Sha256};
 
 use super::assembly::{Cause, Order};
@@ -73,6 +74,11 @@ pub(super) enum Message {
         task: Task,
         reason: String,
         cause: Cause,
+    },
+    /// A photo could not be had this time; its piece is given up.
+    NotHad {
+        order: Arc<Order>,
+        error: Error,
     },
     /// The run cannot go on.
     Ended(Error),
@@ -147,6 +153,9 @@ impl<'a> Reader<'a> {
             if self.stop.now() {
                 return;
             }
+            if task.order.is_given_up() {
+                continue;
+            }
             let went_on = match self.read(&task) {
                 Ok(None) => return,
                 Ok(Some((object, claim))) => {
@@ -180,8 +189,13 @@ impl<'a> Reader<'a> {
     }
 
     fn meaning(&self, task: Task, error: sbir_objects::Error) -> Message {
-        if error.is_of_the_place() {
-            return Message::Ended(error.into());
+        match error.extent() {
+            Extent::Place => return Message::Ended(error.into()),
+            Extent::Unclear => {
+                task.order.give_up();
+                return Message::NotHad { order: task.order, error: error.into() };
+            }
+            Extent::File => {}
         }
         let gone = error.is_not_found();
         if gone && !self.photos.is_remote() && !is_there(&self.photos.root()) {
@@ -193,6 +207,7 @@ impl<'a> Reader<'a> {
         let cause = match () {
             () if gone => Cause::Gone,
             () if error.is_denied() => Cause::Denied,
+            () if matches!(error, sbir_objects::Error::Server { .. }) => Cause::Refused,
             () => Cause::Other,
         };
         let reason = match error {
@@ -213,8 +228,7 @@ fn is_there(root: &std::path::Path) -> bool {
 /// Decodes files until there are no more.
 pub(super) struct Decoder<'a> {
     pub(super) root: PathBuf,
-    /// The short side that is enough, in pixels.
-    pub(super) short_side: u32,
+    pub(super) embedder: &'a dyn Embedder,
     pub(super) stop: &'a Stop,
     pub(super) contents: Receiver<Content<'a>>,
     pub(super) messages: Sender<Message>,
@@ -225,6 +239,9 @@ impl Decoder<'_> {
         for Content { task, object, _claim } in &self.contents {
             if self.stop.now() {
                 return;
+            }
+            if task.order.is_given_up() {
+                continue;
             }
             // A decoder that panics costs its file, not the run.
             let decoded = catch_unwind(AssertUnwindSafe(|| self.decode(&task, &object)));
@@ -257,8 +274,10 @@ impl Decoder<'_> {
 
     fn decode(&self, task: &Task, object: &Object) -> Result<(Made, Upright), String> {
         let listed = task.listed().ok_or("no such photo")?;
-        let picture = Upright::decode(&self.name(task), &object.bytes, Some(self.short_side))
+        let short_side = 2 * self.embedder.image_size() as u32;
+        let picture = Upright::decode(&self.name(task), &object.bytes, Some(short_side))
             .map_err(|error| error.to_string())?;
+        let picture = self.embedder.fit(picture).map_err(|error| error.to_string())?;
         let made = Made {
             path: listed.path.clone(),
             size: object.stat.size,

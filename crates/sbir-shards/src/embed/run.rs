@@ -10,7 +10,7 @@ use sbir_data::Upright;
 use sbir_gallery::{Embedder, embed_photos};
 use sbir_objects::{Options, Place};
 
-use super::assembly::{Assembly, Order};
+use super::assembly::{Assembly, Cause, Order};
 use super::commit::{Outcome, commit, is_there};
 use super::read::{Budget, Decoder, Message, Reader, Stop, Task};
 use super::{EmbedOptions, EmbedSummary, Progress};
@@ -30,15 +30,23 @@ const REMOTE_READERS: usize = 16;
 /// Finished pieces that wait to be written.
 const TO_WRITE: usize = 2;
 
+/// Pieces of no more photos may have lost them all; of more, it is rather their place that is not as it was.
+const FEW: usize = 3;
+
 /// Embeds one share of a manifest's pieces and writes each as one file into `out`, unless it is there.
 ///
 /// The photos are read below the manifest's root, with `objects` where that lies in an object store. A photo is embedded
-/// as it is now, whatever the manifest says of it. A photo that cannot be read is recorded in its piece; where the whole
-/// place of the photos cannot be read, the run ends instead, and so does a run that finds all photos of a piece gone or
-/// denied.
+/// as it is now, whatever the manifest says of it. A photo that is gone, denied or no picture is recorded in its piece.
+///
+/// A piece is left out, and the run goes on with the others, if one of its photos could not be had for a reason that may
+/// pass (a disk that fails, a server that does not answer, after all attempts), or if none of them could be had: all
+/// gone or denied is rather the state of their place. But up to three photos may be all that a piece has, and be gone:
+/// such a piece is recorded as it is, unless nothing else can be had there either. Where the whole place cannot be read,
+/// or nothing could be had for as long as one call may take, the run ends.
 ///
 /// # Errors
 /// If the places cannot be read or written, `out` holds pieces of another manifest or encoder, or the embedder fails.
+/// [`Error::LeftOut`] at the end, with all other pieces written.
 pub fn embed(
     manifest: &mut Manifest,
     out: &Place,
@@ -65,20 +73,35 @@ pub fn embed(
         });
     }
     job.claim(out)?;
-    let mut run = Run::new(&job, embedder, options, progress);
-    let result = run.stages(manifest, &photos, out);
+    let patience = objects.patience.deadline;
+    let mut run = Run::new(&job, &photos, patience, embedder, options, progress);
+    let result = run.stages(manifest, out);
     run.summary.cancelled = run.stop.asked();
     run.tell();
     match result {
         // What a stop broke off is no failure.
         Err(_) if run.summary.cancelled => Ok(run.summary),
         Err(error) => Err(error),
-        Ok(()) => Ok(run.summary),
+        Ok(()) => match run.left_out {
+            Some(LeftOut { pieces, first, cause }) => {
+                let all = run.summary.snapshot.pieces;
+                Err(Error::LeftOut { pieces, all, first, cause: Box::new(cause) })
+            }
+            None => Ok(run.summary),
+        },
     }
+}
+
+/// Pieces that were left out.
+struct LeftOut {
+    pieces: u64,
+    first: u64,
+    cause: Error,
 }
 
 struct Run<'a> {
     job: &'a Job,
+    photos: &'a Place,
     embedder: &'a dyn Embedder,
     options: &'a EmbedOptions,
     progress: &'a dyn Progress,
@@ -91,11 +114,20 @@ struct Run<'a> {
     tasks: Vec<(Task, crate::piece::Made)>,
     /// Pieces whose photos are under way.
     assemblies: HashMap<u64, Assembly>,
+    left_out: Option<LeftOut>,
+    /// Whether the bytes of any photo could be had.
+    had_any: bool,
+    /// Since when nothing could be had of the photos' place, if so.
+    nothing_since: Option<Instant>,
+    /// How long that may go on.
+    patience: Duration,
 }
 
 impl<'a> Run<'a> {
     fn new(
         job: &'a Job,
+        photos: &'a Place,
+        patience: Duration,
         embedder: &'a dyn Embedder,
         options: &'a EmbedOptions,
         progress: &'a dyn Progress,
@@ -112,6 +144,7 @@ impl<'a> Run<'a> {
         }
         Self {
             job,
+            photos,
             embedder,
             options,
             progress,
@@ -122,10 +155,15 @@ impl<'a> Run<'a> {
             pictures: Vec::new(),
             tasks: Vec::new(),
             assemblies: HashMap::new(),
+            left_out: None,
+            had_any: false,
+            nothing_since: None,
+            patience,
         }
     }
 
-    fn stages(&mut self, manifest: &mut Manifest, photos: &Place, out: &Place) -> Result<()> {
+    fn stages(&mut self, manifest: &mut Manifest, out: &Place) -> Result<()> {
+        let photos = self.photos;
         let cores = || thread::available_parallelism().map_or(1, usize::from);
         let decoders = if self.options.threads == 0 { cores() } else { self.options.threads };
         let readers = match self.options.readers {
@@ -142,7 +180,7 @@ impl<'a> Run<'a> {
         let (pieces, pieces_out) = bounded::<Piece>(TO_WRITE);
         let (outcomes, outcomes_out) = unbounded::<Result<Outcome>>();
         let (job, shard) = (self.job, self.options.shard);
-        let short_side = 2 * self.embedder.image_size() as u32;
+        let embedder = self.embedder;
         thread::scope(|scope| {
             for _ in 0..readers {
                 let reader = Reader {
@@ -159,7 +197,7 @@ impl<'a> Run<'a> {
             for _ in 0..decoders {
                 let decoder = Decoder {
                     root: job.root.clone(),
-                    short_side,
+                    embedder,
                     stop: &stop,
                     contents: contents_out.clone(),
                     messages: messages.clone(),
@@ -208,13 +246,18 @@ impl<'a> Run<'a> {
                     self.summary.snapshot.there += 1;
                 }
                 Ok(Message::Photo { task, made, picture }) => {
+                    (self.had_any, self.nothing_since) = (true, None);
                     if self.pictures.is_empty() {
                         waiting_since = Instant::now();
                     }
-                    self.pictures.push(picture);
-                    self.tasks.push((task, made));
+                    if !task.order.is_given_up() {
+                        self.pictures.push(picture);
+                        self.tasks.push((task, made));
+                    }
                 }
                 Ok(Message::Unreadable { task, reason, cause }) => {
+                    self.had_any |= cause == Cause::Other;
+                    self.nothing_since = None;
                     self.summary.snapshot.failed += 1;
                     self.summary.snapshot.done += 1;
                     if self.summary.failures.len() < MAX_FAILURES {
@@ -223,7 +266,17 @@ impl<'a> Run<'a> {
                     if let Some(assembly) = self.assemblies.get_mut(&task.order.number) {
                         assembly.unreadable(task.place, reason, cause);
                     }
-                    self.hand_on(task.order.number, pieces)?;
+                    self.hand_on(task.order.number, pieces);
+                }
+                Ok(Message::NotHad { order, error }) => {
+                    let since = *self.nothing_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= self.patience {
+                        return Err(error);
+                    }
+                    // Several of its photos may have been under way.
+                    if self.assemblies.remove(&order.number).is_some() {
+                        self.leave_out(order.number, error);
+                    }
                 }
                 Ok(Message::Ended(error)) => return Err(error),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -260,22 +313,37 @@ impl<'a> Run<'a> {
             }
             self.summary.snapshot.embedded += 1;
             self.summary.snapshot.done += 1;
-            self.hand_on(task.order.number, pieces)?;
+            self.hand_on(task.order.number, pieces);
         }
         Ok(())
     }
 
-    /// Gives a piece that is complete to be written.
-    fn hand_on(&mut self, number: u64, pieces: &Sender<Piece>) -> Result<()> {
+    /// Gives a piece that is complete to be written, unless it is to be left out.
+    fn hand_on(&mut self, number: u64, pieces: &Sender<Piece>) {
         if !self.assemblies.get(&number).is_some_and(Assembly::is_complete) {
-            return Ok(());
+            return;
         }
-        let Some(assembly) = self.assemblies.remove(&number) else { return Ok(()) };
-        let root = self.job.root.display().to_string();
-        let piece = assembly.finish(&Error::line(&root), &self.job.manifest, &self.job.space)?;
-        // Whoever writes them ended with an error, which is met among the outcomes.
-        let _ = pieces.send(piece);
-        Ok(())
+        let Some(assembly) = self.assemblies.remove(&number) else { return };
+        if let Some(problem) = assembly.nothing_had()
+            && (assembly.photos() > FEW || !self.anything_had())
+        {
+            let root = Error::line(&self.job.root.display().to_string());
+            self.leave_out(number, Error::NoPhotos { root, problem });
+            return;
+        }
+        // Fails where whoever writes them ended with an error, which is met among the outcomes.
+        let _ = pieces.send(assembly.finish(&self.job.manifest, &self.job.space));
+    }
+
+    fn leave_out(&mut self, number: u64, cause: Error) {
+        let first = LeftOut { pieces: 0, first: number, cause };
+        self.left_out.get_or_insert(first).pieces += 1;
+    }
+
+    /// Whether anything can be had of the photos' place: a photo was, or one can be listed.
+    fn anything_had(&self) -> bool {
+        self.had_any
+            || self.photos.list().is_ok_and(|mut listing| matches!(listing.next(), Some(Ok(_))))
     }
 
     fn count(&mut self, outcome: Result<Outcome>) -> Result<()> {
@@ -315,7 +383,7 @@ fn deal(
             }
             continue;
         }
-        let order = Arc::new(Order { number, photos });
+        let order = Arc::new(Order::new(number, photos));
         if messages.send(Message::Begun(Arc::clone(&order))).is_err() {
             return Ok(());
         }
@@ -323,6 +391,9 @@ fn deal(
             let task = Task { order: Arc::clone(&order), place };
             if stop.now() || tasks.send(task).is_err() {
                 return Ok(());
+            }
+            if order.is_given_up() {
+                break;
             }
         }
     }

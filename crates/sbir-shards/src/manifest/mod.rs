@@ -28,6 +28,9 @@ pub const DEFAULT_PIECE: u32 = 1024;
 /// The most photos of a piece.
 pub const MAX_PIECE: u32 = 16_384;
 
+/// The most pieces. Each is asked for by its name, so that a false number would be asked for a long time.
+pub const MAX_PIECES: u64 = 10_000_000;
+
 /// What the first line says it is.
 const FORMAT: &str = "sbir manifest";
 /// The newest format known here.

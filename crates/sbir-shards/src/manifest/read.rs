@@ -11,14 +11,14 @@ use sbir_objects::{Key, Place};
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
-use super::{FORMAT, Header, HeaderLine, LastLine, Listed, MAX_PIECE, PhotoLine, VERSION};
+use super::{
+    FORMAT, Header, HeaderLine, LastLine, Listed, MAX_PIECE, MAX_PIECES, PhotoLine, VERSION,
+};
 use crate::error::{Error, Result};
 use crate::text::Text;
 
 /// The longest line in bytes: a path of 4,096, each as an escape of six.
 const MAX_LINE: u64 = 32 << 10;
-/// The most photos: more than there are files anywhere.
-const MAX_PHOTOS: u64 = 1 << 40;
 
 /// A manifest that was read whole and found sound.
 #[derive(Debug)]
@@ -171,7 +171,8 @@ fn header(name: &str, line: &[u8]) -> Result<Header, Problem> {
             known: VERSION,
         }));
     }
-    if line.photos > MAX_PHOTOS || line.piece == 0 || line.piece > MAX_PIECE || line.version == 0 {
+    let sizes = (1..=MAX_PIECE).contains(&line.piece);
+    if line.version == 0 || !sizes || line.photos.div_ceil(line.piece.into()) > MAX_PIECES {
         return Err(bad("its numbers cannot be"));
     }
     let root =
@@ -287,6 +288,7 @@ mod tests {
             (sealed(&whole).replacen("\"a\"", "\"A\"", 1), "digest"),
             (edited("\"photos\":3", "\"photos\":2"), "line 4"),
             (edited("\"photos\":3", "\"photos\":99999999999999"), "numbers"),
+            (edited("\"photos\":3", "\"photos\":20000001"), "numbers"),
             (edited("\"piece\":2", "\"piece\":0"), "numbers"),
             (edited("\"bytes\":6", "\"bytes\":7"), "bytes"),
             (edited("\"/p\"", "\"p\""), "root"),

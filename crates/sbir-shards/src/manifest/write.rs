@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sbir_files::names::to_hex;
 use sbir_gallery::{NameKind, RelPath};
-use sbir_objects::{Key, Place};
+use sbir_objects::{Extent, Key, Place};
 use sha2::{Digest as _, Sha256};
 
-use super::{DEFAULT_PIECE, FORMAT, HeaderLine, LastLine, MAX_PIECE, PhotoLine, VERSION};
+use super::{
+    DEFAULT_PIECE, FORMAT, HeaderLine, LastLine, MAX_PIECE, MAX_PIECES, PhotoLine, VERSION,
+};
 use crate::MAX_FAILURES;
 use crate::error::{Error, Result};
 use crate::sort::{Item, Sorter};
@@ -58,8 +60,9 @@ pub struct ManifestSummary {
 /// photos were found so far.
 ///
 /// # Errors
-/// If there is no such place, or the manifest cannot be written. A folder below that cannot be listed is no error: see
-/// [`ManifestSummary::failures`].
+/// If there is no such place, there are more than [`MAX_PIECES`] pieces, or the manifest cannot be written; and if the
+/// system or the store fails while it is listed, since the list would lack what is there. A folder below that is not
+/// ours to list is no error: see [`ManifestSummary::failures`].
 pub fn write_manifest(
     photos: &Place,
     to: (&Place, &Key),
@@ -82,7 +85,9 @@ pub fn write_manifest(
         stopped()?;
         let entry = match entry {
             Ok(entry) => entry,
-            Err(error) if photos.is_remote() => return Err(error.into()),
+            Err(error) if photos.is_remote() || error.extent() != Extent::File => {
+                return Err(error.into());
+            }
             Err(error) => {
                 summary.failed += 1;
                 if summary.failures.len() < MAX_FAILURES {
@@ -120,6 +125,12 @@ pub fn write_manifest(
     }
     (summary.photos, summary.bytes) = (body.photos, body.bytes);
     summary.pieces = summary.photos.div_ceil(u64::from(options.piece));
+    if summary.pieces > MAX_PIECES {
+        return Err(Error::Options(format!(
+            "{} photos are more than {MAX_PIECES} pieces of {}; make the pieces larger (--piece)",
+            summary.photos, options.piece
+        )));
+    }
     progress(summary.photos);
     let header = HeaderLine {
         format: FORMAT.to_owned(),

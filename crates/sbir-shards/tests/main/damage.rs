@@ -100,6 +100,7 @@ fn a_place_without_its_job_and_with_another_is_told() {
         ("\"dimension\": 48", "\"dimension\": 99999999999", "values"),
         ("\"piece\": 4", "\"piece\": 0", "values"),
         ("\"photos\": 4", "\"photos\": -4", "job.json"),
+        ("\"photos\": 4", "\"photos\": 40000001", "values"),
         ("sbir pieces", "else", "something else"),
         ("{", "", "job.json"),
     ] {
@@ -109,6 +110,23 @@ fn a_place_without_its_job_and_with_another_is_told() {
         assert!(error.contains(said), "{error}");
         assert!(work.embed("0/1", &Colours::new()).is_err(), "{from}");
     }
+    // The digest is the manifest's, and what is beside it is not.
+    for (from, to) in
+        [("photos\": 4", "photos\": 3"), ("piece\": 4", "piece\": 3"), ("/photos\"", "/other\"")]
+    {
+        assert!(text.contains(from), "{from} in {text}");
+        std::fs::write(&job, text.replacen(from, to, 1)).unwrap();
+        let error = work.load_checked(&work.gallery("g.sbir")).unwrap_err();
+        let named = error.to_string().contains("job.json: its root or its numbers");
+        assert!(matches!(&error, Error::Job { .. }) && named, "{error}");
+        assert!(matches!(work.embed("0/1", &Colours::new()), Err(Error::Job { .. })), "{from}");
+    }
+    // Many pieces that are not there are counted, and the first of them named.
+    let many = text.replacen("\"photos\": 4", "\"photos\": 20000", 1);
+    std::fs::write(&job, many.replacen("\"shards\": 1", "\"shards\": 3000", 1)).unwrap();
+    let summary = work.load(&work.gallery("g.sbir")).unwrap();
+    assert_eq!((summary.loaded, summary.lacking, summary.missing.len()), (1, 4999, 1000));
+    assert_eq!(summary.shards().len(), 3000);
     // More photos than a piece holds would be asked for one by one, were they believed.
     std::fs::write(&job, text.replacen("\"photos\": 4", "\"photos\": 3", 1)).unwrap();
     assert_eq!(work.load(&work.gallery("g.sbir")).unwrap().missing.len(), 1);

@@ -1,5 +1,6 @@
 //! Lists of photos.
 
+use sbir_objects::Extent;
 use sbir_shards::{Error, ManifestOptions, write_manifest};
 
 use crate::support::{Work, file, write_picture};
@@ -76,4 +77,45 @@ fn what_cannot_be_is_said() {
     std::fs::write(work.path("m.jsonl"), "{}\n").unwrap();
     let error = sbir_shards::Manifest::open(&place, &key).unwrap_err().to_string();
     assert!(error.contains("m.jsonl: line 1: not a manifest"), "{error}");
+}
+
+/// Not a test of its own: it takes all files that the process may open.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "started by another test"]
+fn lister() {
+    let Some(folder) = std::env::var_os("SBIR_TEST_FOLDER") else { return };
+    let folder = std::path::PathBuf::from(folder);
+    let (place, key) = file(&folder.join("m.jsonl"));
+    let photos = crate::support::open(&folder.join("photos"));
+    let options = ManifestOptions::default();
+    let mut held = Vec::new();
+    let result = write_manifest(&photos, (&place, &key), &options, &mut |_| {
+        held.extend(std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()));
+    });
+    drop(held);
+    let error = result.unwrap_err();
+    let place = matches!(&error, Error::Objects(error) if error.extent() == Extent::Place);
+    assert!(place && error.to_string().contains("/z/: "), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_place_that_fails_amid_the_list_gives_no_shorter_list() {
+    let work = Work::new();
+    // So many that the caller is told before the folder after them is listed.
+    for n in 0..1000 {
+        std::fs::write(work.root().join(format!("{n:04}.jpg")), "").unwrap();
+    }
+    write_picture(&work.root().join("z/1.jpg"), 1);
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "manifest::lister", "--ignored", "--nocapture"])
+        .env("SBIR_TEST_FOLDER", work.path(""))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(!work.path("m.jsonl").exists());
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sbir_gallery::VectorStore as _;
-use sbir_objects::{Key, Options, Patience, Place};
+use sbir_objects::{Extent, Key, Options, Patience, Place};
 use sbir_servers::{Fault, Proxy, S3};
 use sbir_shards::{
     EmbedOptions, Error, LoadOptions, Manifest, ManifestOptions, NoProgress, embed, load,
@@ -23,6 +23,15 @@ fn through(proxy: &Proxy) -> Options {
         ..Patience::default()
     };
     Options { environment: Some(own.into()), patience, stop: None }
+}
+
+fn with_a_wrong_secret(mut environment: Vec<(String, String)>) -> Vec<(String, String)> {
+    for (name, value) in &mut environment {
+        if name == "AWS_SECRET_ACCESS_KEY" {
+            value.push('x');
+        }
+    }
+    environment
 }
 
 fn address(part: &str) -> String {
@@ -125,29 +134,48 @@ fn a_store_that_fails_ends_the_run_and_costs_no_photo() {
         let options = EmbedOptions { batch: 2, readers: 2, ..options("0/1") };
         embed(&mut manifest, &work.out(), &Colours::new(), &objects, &options, &NoProgress)
     };
-    // Photos cannot be had: for a while, or with these credentials.
+    // Photos cannot be had: for a while, or with these credentials. The list of them can.
     for (fault, denied) in
         [(Fault::Status(503), false), (Fault::Reset, false), (Fault::Status(403), true)]
     {
         proxy.plan(move |seen| seen.target.contains("failing/photos/").then_some(fault));
         let error = run().unwrap_err();
-        let expected = match &error {
-            Error::Objects(error) => !denied && error.is_of_the_place(),
+        let Error::LeftOut { pieces: 3, all: 3, cause, .. } = &error else { panic!("{error}") };
+        let expected = match &**cause {
+            Error::Objects(error) => !denied && error.extent() == Extent::Unclear,
             Error::NoPhotos { .. } => denied,
             _ => false,
         };
-        assert!(expected, "{error}");
+        assert!(expected && error.to_string().lines().count() == 1, "{error}");
         assert!(work.pieces().is_empty(), "{fault:?}");
     }
-    // One photo alone is denied, and one is gone.
-    proxy.plan(|seen| {
-        let status =
-            |part: &str, status| seen.target.contains(part).then_some(Fault::Status(status));
-        status("/3.jpg", 403).or(status("/8.png", 404))
-    });
+    // What is wrong with the place ends the run.
+    let environment = objects.environment.clone().map(with_a_wrong_secret);
+    let wrong = Options { environment, ..objects.clone() };
+    let mut manifest = Manifest::open(&place, &key).unwrap();
+    proxy.plan(|_| None);
+    let options = options("0/1");
+    let ended = embed(&mut manifest, &work.out(), &Colours::new(), &wrong, &options, &NoProgress);
+    assert!(matches!(ended, Err(Error::Objects(error)) if error.extent() == Extent::Place));
+    // One photo alone is denied, one is gone, one is broken over there: its piece is left out, and the others are not.
+    let plan = |third: u16| {
+        proxy.plan(move |seen| {
+            let status =
+                |part: &str, status| seen.target.contains(part).then_some(Fault::Status(status));
+            status("/3.jpg", 403).or(status("/8.png", 404)).or(status("/5.jpg", third))
+        });
+    };
+    plan(500);
+    let error = run().unwrap_err();
+    assert!(matches!(&error, Error::LeftOut { pieces: 1, first: 1, .. }), "{error}");
+    assert!(error.to_string().contains("/5.jpg: the server answers 500"), "{error}");
+    assert_eq!(work.pieces(), ["piece-00000000.sbir-piece", "piece-00000002.sbir-piece"]);
+    // One that is refused for good, as with a key of its own to decrypt it, is recorded.
+    plan(400);
     let summary = run().unwrap();
-    assert_eq!((summary.snapshot.embedded, summary.snapshot.failed), (10, 2));
-    assert_eq!(work.load(&work.gallery("g.sbir")).unwrap().photos, 10);
+    assert_eq!((summary.snapshot.embedded, summary.snapshot.failed), (3, 1));
+    let loaded = work.load(&work.gallery("g.sbir")).unwrap();
+    assert_eq!((loaded.photos, loaded.failed, loaded.missing.len()), (9, 3, 0));
 }
 
 #[test]

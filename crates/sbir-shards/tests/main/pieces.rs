@@ -179,12 +179,13 @@ fn photos_that_are_all_gone_are_no_result() {
     assert!(matches!(&error, Error::NoPhotos { .. }), "{error}");
     // As an empty folder where a disk was mounted, and with only something else in it.
     std::fs::create_dir(work.root()).unwrap();
-    for _ in 0..2 {
-        let error = work.embed("0/1", &Colours::new()).unwrap_err();
-        assert!(matches!(&error, Error::NoPhotos { .. }), "{error}");
-        assert!(work.pieces().is_empty());
-        std::fs::write(work.root().join("else.txt"), "").unwrap();
-    }
+    let error = work.embed("0/1", &Colours::new()).unwrap_err();
+    assert!(matches!(&error, Error::NoPhotos { .. }), "{error}");
+    std::fs::write(work.root().join("else.txt"), "").unwrap();
+    let error = work.embed("0/1", &Colours::new()).unwrap_err();
+    let Error::LeftOut { pieces: 2, all: 2, cause, .. } = &error else { panic!("{error}") };
+    assert!(matches!(**cause, Error::NoPhotos { .. }), "{error}");
+    assert!(work.pieces().is_empty());
     std::fs::remove_dir_all(work.root()).unwrap();
     std::fs::rename(&aside, work.root()).unwrap();
     assert_eq!(work.embed("0/1", &Colours::new()).unwrap().snapshot.written, 2);
@@ -280,4 +281,86 @@ fn an_encoder_that_fails_ends_the_run() {
         assert!(error.contains(said), "{error}");
         assert!(work.pieces().is_empty());
     }
+}
+
+#[test]
+fn a_few_photos_may_all_be_gone_and_more_are_left_out() {
+    let work = Work::with_photos(9);
+    work.list(4);
+    // All of the last piece, and all of the one before.
+    let photo = |seed: u32| {
+        let kind = if seed.is_multiple_of(2) { "png" } else { "jpg" };
+        work.root().join(format!("sub folder/{seed}.{kind}"))
+    };
+    for seed in 4..9 {
+        std::fs::remove_file(photo(seed)).unwrap();
+    }
+    // The second time nothing is read, and the root can be listed.
+    for there in [false, true] {
+        let error = work.embed("0/1", &Colours::new()).unwrap_err();
+        assert!(matches!(&error, Error::LeftOut { pieces: 1, first: 1, .. }), "{error}");
+        assert!(error.to_string().contains("none of the 4 photos of piece 1 is there"), "{error}");
+        assert_eq!(work.pieces(), ["piece-00000000.sbir-piece", "piece-00000002.sbir-piece"]);
+        if !there {
+            std::fs::remove_file(work.piece(2)).unwrap();
+        }
+    }
+    let loaded = work.load_checked(&work.gallery("g.sbir")).unwrap();
+    assert_eq!((loaded.photos, loaded.failed, loaded.lacking), (4, 1, 1));
+    write_picture(&photo(5), 5);
+    assert_eq!(work.embed("0/1", &Colours::new()).unwrap().snapshot.failed, 3);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_photo_that_the_system_fails_to_read_leaves_its_piece_out() {
+    let work = Work::new();
+    // Reading `mem` from its start is EIO, as from a disk that fails; the others are no pictures.
+    work.list_by_hand("/proc/self", &["limits", "mem", "stat", "status"], 2);
+    let error = work.embed("0/1", &Colours::new()).unwrap_err();
+    assert!(matches!(&error, Error::LeftOut { pieces: 1, all: 2, first: 0, .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("/mem: ") && text.lines().count() == 1, "{text}");
+    assert_eq!(work.pieces(), ["piece-00000001.sbir-piece"]);
+    // Where nothing can be had for as long as one call may take, which is no time here, the run ends.
+    work.list_by_hand("/proc/self", &["mem"], 1);
+    let mut objects = sbir_objects::Options::default();
+    objects.patience.deadline = Duration::ZERO;
+    let out = work.place("out of nothing");
+    let options = crate::support::options("0/1");
+    let error = sbir_shards::embed(
+        &mut work.manifest(),
+        &out,
+        &Colours::new(),
+        &objects,
+        &options,
+        &sbir_shards::NoProgress,
+    );
+    assert!(matches!(&error, Err(Error::Objects(_))), "{error:?}");
+}
+
+#[test]
+fn photos_of_nested_roots_are_there_once() {
+    let work = Work::with_photos(10);
+    let indexed = work.gallery("g.sbir");
+    let colours = Colours::new();
+    let options = IndexOptions::default();
+    index(&indexed, &[work.root()], &colours, &options, &sbir_gallery::NoProgress).unwrap();
+    let before = records(&indexed);
+    work.list_below("photos/sub folder", 2);
+    work.embed("0/1", &colours).unwrap();
+    assert_eq!(work.load_checked(&indexed).unwrap().photos, 5);
+    assert_eq!(records(&indexed), before);
+    // The other way round: a gallery has the folder within, and pieces of the folder around it come.
+    let inner = work.gallery("h.sbir");
+    work.load(&inner).unwrap();
+    std::fs::remove_dir_all(work.path("out")).unwrap();
+    work.list(5);
+    work.embed("0/1", &colours).unwrap();
+    let error = work.load(&inner).unwrap_err();
+    let text = error.to_string();
+    let [root, below] = [work.root(), work.root().join("sub folder")];
+    let said = format!("photos of {}, which is below {}, ", below.display(), root.display());
+    assert!(matches!(&error, Error::RootBelow { .. }) && text.contains(&said), "{text}");
+    assert_eq!((text.lines().count(), inner.stats().unwrap().photos), (1, 5));
 }

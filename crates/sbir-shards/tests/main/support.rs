@@ -10,6 +10,7 @@ use sbir_shards::{
     EmbedOptions, EmbedSummary, LoadOptions, LoadSummary, Manifest, ManifestOptions,
     ManifestSummary, NoProgress, Result, embed, load, write_manifest,
 };
+use sha2::{Digest as _, Sha256};
 
 pub(crate) const DIMENSION: usize = 48;
 
@@ -150,9 +151,27 @@ impl Work {
     }
 
     pub(crate) fn list(&self, piece: u32) -> ManifestSummary {
+        self.list_below("photos", piece)
+    }
+
+    pub(crate) fn list_below(&self, root: &str, piece: u32) -> ManifestSummary {
         let (place, key) = file(&self.path("m.jsonl"));
         let options = ManifestOptions { piece, ..ManifestOptions::default() };
-        write_manifest(&self.place("photos"), (&place, &key), &options, &mut |_| {}).unwrap()
+        write_manifest(&self.place(root), (&place, &key), &options, &mut |_| {}).unwrap()
+    }
+
+    /// A manifest of any files, whatever they are.
+    pub(crate) fn list_by_hand(&self, root: &str, paths: &[&str], piece: u32) {
+        let count = paths.len();
+        let mut text = format!(
+            "{{\"format\":\"sbir manifest\",\"version\":1,\"path\":\"{root}\",\"photos\":{count},\"bytes\":0,\"piece\":{piece}}}\n"
+        );
+        for path in paths {
+            text.push_str(&format!("{{\"path\":\"{path}\",\"size\":0,\"mtime\":0}}\n"));
+        }
+        let digest = sbir_files::names::to_hex(&Sha256::digest(&text));
+        text.push_str(&format!("{{\"digest\":\"{digest}\"}}\n"));
+        std::fs::write(self.path("m.jsonl"), text).unwrap();
     }
 
     pub(crate) fn manifest(&self) -> Manifest {

@@ -59,13 +59,13 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
     if summary.cancelled {
         return Err(interrupted());
     }
-    if summary.missing.is_empty() {
+    if summary.lacking == 0 {
         return Ok(());
     }
     tell_missing(&place, &summary);
     Err(anyhow::anyhow!(
         "{} of {} pieces are missing or damaged; make them with the commands above and the same --model, then load again",
-        summary.missing.len(),
+        summary.lacking,
         summary.job.pieces()
     )
     .into())
@@ -85,8 +85,9 @@ fn tell_missing(place: &Place, summary: &LoadSummary) {
             )),
         }
     }
-    if summary.missing.len() > LISTED {
-        output::note(&format!("missing or damaged: {} more", summary.missing.len() - LISTED));
+    let more = summary.lacking.saturating_sub(LISTED as u64);
+    if more > 0 {
+        output::note(&format!("missing or damaged: {more} more"));
     }
     let shards = summary.shards();
     for shard in shards.iter().take(LISTED) {
@@ -126,6 +127,7 @@ struct Report<'a> {
     failed: u64,
     seconds: f64,
     failures: &'a [String],
+    lacking: u64,
     missing: Vec<Lacking<'a>>,
 }
 
@@ -153,6 +155,7 @@ impl<'a> Report<'a> {
             failed: summary.failed,
             seconds: summary.elapsed.as_secs_f64(),
             failures: &summary.failures,
+            lacking: summary.lacking,
             missing: missing.collect(),
         }
     }

@@ -26,7 +26,8 @@ pub(crate) fn run(args: &EmbedArgs, manifest: &OsStr, model: &Path) -> Result<()
     let out = Place::open(args.out.as_os_str(), &objects)?;
     let (place, key) = Place::open_file(manifest, &objects)?;
     let mut manifest = Manifest::open(&place, &key).map_err(stopped)?;
-    let (selected, threads) = compute::prepare(&args.compute, None)?;
+    // As `index` does, so that the vectors are the same: another device rounds otherwise.
+    let (selected, threads) = compute::prepare_quiet(&args.compute)?;
     let embedder = EncoderEmbedder::load(model, &args.compute, &selected)?;
     let options = EmbedOptions {
         shard,
