@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sbir_gallery::{Gallery, LocalFiles};
@@ -50,6 +50,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         files: Arc::new(LocalFiles),
         embedder: Arc::new(embedder),
     };
-    serve(config, services, ready, || false)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    #[cfg(unix)]
+    signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop))?;
+    serve(config, services, ready, move || stop.load(Ordering::Relaxed))?;
     Ok(())
 }

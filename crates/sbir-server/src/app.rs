@@ -16,6 +16,11 @@ use crate::metrics::Metrics;
 use crate::state::{IndexState, LiveState};
 use crate::thumbnails::Thumbnails;
 
+/// Short look-ups at once: a disk that hangs may hold so many threads, of the 512 that there are for blocking work.
+const LOOKUPS: usize = 64;
+/// Look-ups that wait: a page's thumbnails are asked for together.
+const WAITING_LOOKUPS: usize = 1024;
+
 /// What a server works with.
 pub struct Services {
     /// The photos and their embeddings.
@@ -34,6 +39,8 @@ pub(crate) struct App {
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) searches: Gate,
     pub(crate) pictures: Gate,
+    /// In front of what is short unless a disk or a store hangs.
+    pub(crate) lookups: Gate,
     pub(crate) drawings: Room,
     pub(crate) uploads: Room,
     pub(crate) streams: Arc<Semaphore>,
@@ -52,6 +59,7 @@ impl App {
         let limits = &config.limits;
         let gate = |at_once| Gate::new(at_once, limits.waiting, limits.patience);
         let (searches, pictures) = (gate(limits.searches), gate(limits.pictures));
+        let lookups = Gate::new(LOOKUPS, WAITING_LOOKUPS, limits.patience);
         let room = |what, most, size| Room::new(what, most, size, limits.timeout);
         let drawings = room("A drawing", limits.strokes_bytes, limits.strokes_room);
         let uploads = room("A picture", limits.picture_bytes, limits.picture_room);
@@ -65,6 +73,7 @@ impl App {
             embedder,
             searches,
             pictures,
+            lookups,
             drawings,
             uploads,
             streams,

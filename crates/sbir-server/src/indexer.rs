@@ -28,7 +28,14 @@ const COUNT: Duration = Duration::from_millis(500);
 /// Runs until the server stops.
 pub(crate) fn run(app: &Arc<App>) {
     let (sender, news) = channel();
-    let mut indexer = Indexer { app, folders: Vec::new(), watcher: None, counted: None };
+    let mut indexer = Indexer {
+        app,
+        folders: Vec::new(),
+        watcher: None,
+        watched: Vec::new(),
+        trouble: false,
+        counted: None,
+    };
     indexer.folders = indexer.all_folders();
     if !app.config.index {
         indexer.refresh();
@@ -62,6 +69,12 @@ pub(crate) fn run(app: &Arc<App>) {
             None => {}
         }
         if refreshed.elapsed() > REFRESH {
+            if app.config.index && indexer.is_another() {
+                indexer.watch(&sender);
+                let folders = indexer.folders.clone();
+                indexer.index(&folders);
+                retry = indexer.retry_at();
+            }
             indexer.refresh();
             refreshed = Instant::now();
         }
@@ -88,6 +101,10 @@ struct Indexer<'a> {
     folders: Vec<PathBuf>,
     /// Watches as long as it is kept.
     watcher: Option<std::thread::JoinHandle<Option<RecommendedWatcher>>>,
+    /// What the folders were when they began to be watched; none for one that was not there.
+    watched: Vec<Option<Identity>>,
+    /// Whether the store could not be asked.
+    trouble: bool,
     /// When the folders were last counted, at which revision.
     counted: Option<(Instant, u64)>,
 }
@@ -106,6 +123,7 @@ impl Indexer<'_> {
 
     /// Watches the folders, on a thread of its own: that walks through all of them first.
     fn watch(&mut self, changes: &Sender<PathBuf>) {
+        self.watched = self.folders.iter().map(|folder| identity(folder)).collect();
         let (app, folders) = (Arc::clone(self.app), self.folders.clone());
         let changes = changes.clone();
         let ignored = self.app.store.local().map(|gallery| gallery.path().to_owned());
@@ -135,6 +153,11 @@ impl Indexer<'_> {
             watcher
         };
         self.watcher = std::thread::Builder::new().name("sbir-watch".into()).spawn(watch).ok();
+    }
+
+    /// Whether a folder went, came, or is another than was watched: what was unmounted or deleted takes its watch with it.
+    fn is_another(&self) -> bool {
+        self.folders.iter().map(|folder| identity(folder)).ne(self.watched.iter().copied())
     }
 
     /// Waits until the folders are quiet, and collects what changed meanwhile.
@@ -211,6 +234,14 @@ impl Indexer<'_> {
     /// Looks at what the gallery holds now.
     fn refresh(&mut self) {
         let stats = self.app.store.stats();
+        // What the store says while it cannot be asked is told until it can.
+        let trouble = stats.as_ref().err().map(ToString::to_string);
+        let told = std::mem::replace(&mut self.trouble, trouble.is_some());
+        self.app.state.change(|state| {
+            if trouble.is_some() || told && state.phase != IndexPhase::Failed {
+                state.message = trouble;
+            }
+        });
         // The folders are counted through, so only when something changed or after a while.
         let revision = stats.as_ref().map_or(0, |stats| stats.generation);
         let known = self.counted.is_some_and(|(at, of)| of == revision && at.elapsed() < AGAIN / 2);
@@ -239,6 +270,23 @@ impl Indexer<'_> {
             }
         });
     }
+}
+
+/// What tells a folder from another of the same name.
+type Identity = (u64, u64);
+
+/// Device and number of a folder; none where there is none.
+#[cfg(unix)]
+fn identity(folder: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = fs_err::metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Whether there is a folder; none where there is none.
+#[cfg(not(unix))]
+fn identity(folder: &Path) -> Option<Identity> {
+    folder.is_dir().then_some((0, 0))
 }
 
 /// Whether a path is the gallery's file or one derived from it, such as SQLite's own.

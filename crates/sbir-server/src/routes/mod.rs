@@ -155,16 +155,14 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Response, Problem> {
 }
 
 /// Short blocking work: look-ups by number and the like.
+///
+/// # Errors
+/// The work's own; 503 where too much of it goes on; 504 when it takes too long.
 pub(crate) async fn blocking<T: Send + 'static>(
     app: &App,
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    let task = tokio::task::spawn_blocking(work);
-    match tokio::time::timeout(app.config.limits.timeout, task).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(Problem::internal("This request failed inside the server.")),
-        Err(_) => Err(Problem::slow()),
-    }
+    app.lookups.run(app.config.limits.timeout, move |_| work()).await
 }
 
 /// A photo's number in a path; what is no number is no photo.

@@ -12,7 +12,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use image::ImageFormat;
-use sbir_data::{MAX_FILE_BYTES, Upright};
+use sbir_data::{MAX_FILE_BYTES, Upright, is_heic};
 use sbir_gallery::{OpenedPhoto, PhotoId};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
@@ -52,6 +52,9 @@ fn caching(key: &str, asked: &Version) -> [(axum::http::HeaderName, String); 2] 
 fn gone() -> Problem {
     Problem::new(StatusCode::GONE, "This photo is not there any more, or is no photo now.")
 }
+
+/// Bytes at a file's start that tell its format.
+const START: u64 = 256;
 
 /// What of a photo is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -127,21 +130,22 @@ async fn show(
 /// A photo as it is, or as JPEG if browsers should not get its format.
 async fn full(app: &Arc<App>, opened: OpenedPhoto) -> Result<Picture, Problem> {
     let bytes = opened.size;
-    let (mut file, format) = blocking(app, move || {
+    let look = move || {
         let mut file = opened.content.into_file()?;
-        let mut start = Vec::with_capacity(32);
-        (&mut file).take(32).read_to_end(&mut start).map_err(|_| gone())?;
+        let mut start = Vec::with_capacity(START as usize);
+        (&mut file).take(START).read_to_end(&mut start).map_err(|_| gone())?;
         file.seek(SeekFrom::Start(0)).map_err(|_| gone())?;
-        Ok((file, image::guess_format(&start).ok()))
-    })
-    .await?;
+        Ok((file, image::guess_format(&start).ok(), is_heic(&start)))
+    };
+    let (mut file, format, heic) = blocking(app, look).await?;
     // What the bytes are decides, not the name. Browsers get only what they all know and treat as a mere picture.
     let kind = match format {
         Some(ImageFormat::Jpeg) => "image/jpeg",
         Some(ImageFormat::Png) => "image/png",
         Some(ImageFormat::WebP) => "image/webp",
         Some(ImageFormat::Gif) => "image/gif",
-        Some(_) => {
+        None if !heic => return Err(gone()),
+        _ => {
             let encode = move |_: &_| {
                 let bytes = read(&mut file)?;
                 let name = FilePath::new("photo");
@@ -150,7 +154,6 @@ async fn full(app: &Arc<App>, opened: OpenedPhoto) -> Result<Picture, Problem> {
             };
             return Ok(Picture::jpeg(app.pictures.run(app.config.limits.timeout, encode).await?));
         }
-        None => return Err(gone()),
     };
     Ok(Picture { kind, bytes, body: stream(file, bytes) })
 }

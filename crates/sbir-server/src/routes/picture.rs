@@ -5,7 +5,7 @@ use std::path::Path;
 
 use axum::http::StatusCode;
 use image::ImageError;
-use sbir_data::Upright;
+use sbir_data::{Upright, is_heic};
 use serde::Deserialize;
 
 use crate::problem::Problem;
@@ -31,15 +31,20 @@ pub(crate) fn decode(
     side: usize,
     kind: Kind,
 ) -> Result<(Upright, Kind), Problem> {
-    let [width, height] = size(bytes)?;
-    if u64::from(width) * u64::from(height) > most_pixels {
-        return Err(Problem::too_large("Pixels", most_pixels));
+    let within = |[width, height]: [u32; 2]| {
+        let fits = u64::from(width) * u64::from(height) <= most_pixels;
+        if fits { Ok(()) } else { Err(Problem::too_large("Pixels", most_pixels)) }
+    };
+    // HEIC's decoder has a limit of its own, which it looks at before it decodes.
+    if !is_heic(bytes) {
+        within(size(bytes)?)?;
     }
     let name = Path::new("upload");
     let picture = Upright::decode(name, bytes, Some(2 * side as u32)).map_err(|error| {
         let text = error.to_string();
         refused(text.strip_prefix("upload: ").unwrap_or(&text))
     })?;
+    within(picture.full_size)?;
     let kind = match kind {
         Kind::Auto if looks_drawn(&picture) => Kind::Drawing,
         Kind::Auto => Kind::Photo,
@@ -51,8 +56,7 @@ pub(crate) fn decode(
 /// The size that a picture claims, from its header alone.
 fn size(bytes: &[u8]) -> Result<[u32; 2], Problem> {
     let unknown = || {
-        let message =
-            "This is no picture that can be read here: send JPEG, PNG, WebP, GIF, BMP or TIFF.";
+        let message = "This is no picture that can be read here: send JPEG, PNG, WebP, GIF, BMP, TIFF or HEIC.";
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
     };
     let format = image::guess_format(bytes).map_err(|_| unknown())?;

@@ -34,11 +34,7 @@ fn samples_are_random_and_without_repeats() {
             answer["photos"].as_array().unwrap().iter().map(|p| p["name"].to_string()).collect();
         let different: BTreeSet<_> = names.iter().cloned().collect();
         assert_eq!(different.len(), names.len());
-        assert!(
-            names.len() <= count
-                && names.len() >= count.min(20).min(names.len())
-                && !names.is_empty()
-        );
+        assert!(names.len() <= count && names.len() >= count.min(20), "{count}: {}", names.len());
         seen.extend(different);
     }
     assert!(seen.len() > 20, "{}", seen.len());

@@ -2,6 +2,8 @@
 
 use crate::support::{Site, bar, write_bar};
 
+const HEIC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sbir-data/tests/golden/photo.heic");
+
 fn is_jpeg(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xFF, 0xD8]) && bytes.ends_with(&[0xFF, 0xD9])
 }
@@ -42,6 +44,7 @@ fn other_formats_become_jpeg() {
             }
             // What the bytes are decides, not the name.
             fs_err::rename(photos.join("a.bmp"), photos.join("b.png")).unwrap();
+            fs_err::copy(HEIC, photos.join("a.heic")).unwrap();
         },
         |_| {},
     );
@@ -49,6 +52,7 @@ fn other_formats_become_jpeg() {
     for (name, kind) in [
         ("b.png", "image/jpeg"),
         ("a.tiff", "image/jpeg"),
+        ("a.heic", "image/jpeg"),
         ("a.png", "image/png"),
         ("a.gif", "image/gif"),
         ("a.webp", "image/webp"),
@@ -59,6 +63,8 @@ fn other_formats_become_jpeg() {
         let small = site.get(&format!("/api/thumbnails/{}", site.id(name))).ok();
         assert!(is_jpeg(&small.body), "{name}");
     }
+    let similar = site.post("/api/search/image", &fs_err::read(HEIC).unwrap()).ok().json();
+    assert_eq!(similar["hits"][0]["name"], "a.heic", "{similar}");
 }
 
 #[test]

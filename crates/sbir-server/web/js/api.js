@@ -76,6 +76,11 @@ export class ApiError extends Error {
   get busy() {
     return this.status === 503;
   }
+
+  /** Asked again, the server would say the same. */
+  get refused() {
+    return this.status >= 400 && this.status < 500;
+  }
 }
 
 /** @param {unknown} error */
@@ -183,6 +188,12 @@ export const gallery = (place, signal) => call("gallery", place, { signal });
  * @returns {Promise<{photos: Photo[]}>}
  */
 export const sample = (wanted) => call("gallery/sample", { count: wanted });
+
+/**
+ * Whether the server lives and takes this page's calls.
+ * @param {AbortSignal} signal
+ */
+export const health = (signal) => call("health", {}, { signal });
 
 /** @param {{id: string, version?: string}} photo */
 export const thumbnail = ({ id, version }) => `/api/thumbnails/${encodeURIComponent(id)}${versioned(version)}`;

@@ -12,8 +12,10 @@ import { Grid } from "./grid.js";
 const PAGE = 60;
 
 export class BrowseView {
-  /** @type {(number | undefined)[]} what to ask with for this page and those before it */
+  /** @type {readonly (number | undefined)[]} what to ask with for the page wanted and those before it */
   #places = [undefined];
+  /** The same for the page that is shown. */
+  #shownPlaces = this.#places;
   /** @type {number | null} */
   #next = null;
   /** @type {number | null} */
@@ -36,7 +38,8 @@ export class BrowseView {
     const under = /** @type {HTMLSelectElement} */ (byId("browse-under"));
     under.addEventListener("change", () => {
       this.#under = under.value;
-      this.#places = [undefined];
+      this.#places = this.#shownPlaces = [undefined];
+      this.#next = null;
       this.#load();
     });
   }
@@ -70,9 +73,14 @@ export class BrowseView {
 
   /** @param {1 | -1} way */
   async #turn(way) {
-    if (way > 0 && this.#next !== null) this.#places.push(this.#next);
-    else if (way < 0 && this.#places.length > 1) this.#places.pop();
+    // What comes next is known only once this page is there.
+    if (this.#loading) return;
+    if (way > 0 && this.#next !== null) this.#places = [...this.#places, this.#next];
+    else if (way < 0 && this.#places.length > 1) this.#places = this.#places.slice(0, -1);
+    else return;
+    const places = this.#places;
     await this.#load();
+    if (this.#shownPlaces !== places) return;
     byId("browse-title").scrollIntoView({ block: "center" });
     announce(byId("page-text").textContent ?? "");
   }
@@ -82,15 +90,18 @@ export class BrowseView {
     this.#loading?.abort();
     const loading = new AbortController();
     this.#loading = loading;
+    this.#buttons();
     this.#revision = this.#state?.revision ?? -1;
     try {
       const place = { after: this.#places.at(-1), limit: PAGE, under: this.#under || undefined };
       const page = await gallery(place, loading.signal);
+      if (this.#loading !== loading) return;
       if (page.photos.length === 0 && this.#places.length > 1) {
         // Photos went away under the page.
-        this.#places.pop();
+        this.#places = this.#places.slice(0, -1);
         return await this.#load();
       }
+      this.#shownPlaces = this.#places;
       [this.#next, this.#total] = [page.next, page.total];
       byId("browse-problem").hidden = true;
       this.grid.show(page.photos);
@@ -98,8 +109,16 @@ export class BrowseView {
       this.#blank();
     } catch (error) {
       if (aborted(error)) return;
+      // The page before stays.
+      this.#places = this.#shownPlaces;
       byId("browse-problem").textContent = message(error);
       byId("browse-problem").hidden = false;
+      announce(message(error));
+    } finally {
+      if (this.#loading === loading) {
+        this.#loading = null;
+        this.#buttons();
+      }
     }
   }
 
@@ -110,8 +129,15 @@ export class BrowseView {
     byId("browse-meta").textContent = total === null ? "" : plural(total, "photo");
     byId("page-text").textContent = `${count(first)}–${count(last)}${total === null ? "" : ` of ${count(total)}`}`;
     byId("pager").hidden = this.#next === null && this.#places.length === 1;
-    byId("page-back").toggleAttribute("disabled", this.#places.length === 1);
-    byId("page-next").toggleAttribute("disabled", this.#next === null);
+  }
+
+  #buttons() {
+    const [back, next] = [byId("page-back"), byId("page-next")];
+    // While a page comes they are not `disabled`, which would take the focus from the one that was pressed.
+    for (const button of [back, next]) button.setAttribute("aria-disabled", String(this.#loading !== null));
+    if (this.#loading) return;
+    back.toggleAttribute("disabled", this.#places.length === 1);
+    next.toggleAttribute("disabled", this.#next === null);
   }
 
   #blank() {

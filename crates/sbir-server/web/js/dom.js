@@ -91,12 +91,15 @@ export async function copy(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
+    const before = document.activeElement;
     const area = el("textarea", { class: "visually-hidden", "aria-hidden": "true" });
     area.value = text;
     (document.querySelector("dialog[open]") ?? document.body).append(area);
     area.select();
     const copied = document.execCommand("copy");
     area.remove();
+    // Else the focus is nowhere, and keys with it.
+    if (before instanceof HTMLElement) before.focus({ preventScroll: true });
     return copied;
   }
 }

@@ -40,8 +40,11 @@ export class DrawView {
   #under = "";
   #shown = false;
   #sampling = false;
+  /** Whether photos at random are shown, and not results. */
+  #sampled = false;
   /** @type {State | null} */
   #state = null;
+  /** Of the gallery when it was asked last. */
   #revision = -1;
 
   /**
@@ -84,7 +87,8 @@ export class DrawView {
     byId("paper-hint-text").textContent = "Draw what you remember";
     this.pad.show(this.drawing);
     this.#layPicture();
-    if (!this.#hits) this.#ask(true);
+    // The drawing or the gallery may have changed since the results came, and leaving dropped what was under way.
+    this.#ask(true);
   }
 
   leave() {
@@ -122,8 +126,7 @@ export class DrawView {
     const grown = state.revision !== this.#revision;
     // While indexing the gallery changes all the time: look again now and then, and once at the end.
     const settled = before !== null && busy(before) && !busy(state);
-    if (this.#shown && (this.#revision < 0 || settled || (grown && this.#due()))) {
-      this.#revision = state.revision;
+    if (this.#shown && grown && (this.#revision < 0 || settled || this.#due())) {
       this.#ask(true);
     } else if (this.#shown && this.#idle && this.grid.items.length === 0) {
       this.#blank();
@@ -147,6 +150,7 @@ export class DrawView {
   /** @param {boolean} urgent */
   #ask(urgent) {
     if (!this.#shown) return;
+    this.#revision = this.#state?.revision ?? -1;
     if (this.#idle) {
       this.query.stop();
       this.#wanted = FIRST;
@@ -182,6 +186,7 @@ export class DrawView {
    */
   #answered(hits, settled) {
     this.#hits = hits;
+    this.#sampled = false;
     this.#problem(null);
     byId("found-meta").textContent = `of ${count(hits.searched)} · ${hits.took_ms.toFixed(0)} ms`;
     byId("export-menu").hidden = byId("filter-menu").hidden = false;
@@ -209,10 +214,12 @@ export class DrawView {
   /** @param {string | null} text */
   #problem(text) {
     const problem = byId("found-problem");
+    // Unchanged words are not read out again.
+    const news = text !== null && text !== problem.textContent;
     problem.hidden = text === null;
     problem.textContent = text ?? "";
     this.grid.list.classList.toggle("stale", text !== null);
-    if (text) announce(text);
+    if (news) announce(text);
   }
 
   async #sample() {
@@ -222,12 +229,19 @@ export class DrawView {
     byId("found-meta").textContent = "";
     this.#problem(null);
     this.#blank();
-    if (this.#sampling) return;
+    // Photos that one looks at stay, as long as the gallery can have so many.
+    const stay = this.#sampled && this.grid.items.length >= SAMPLE && (this.#state?.photos ?? SAMPLE) >= SAMPLE;
+    if (this.#sampling || stay) return;
     this.#sampling = true;
     try {
       const { photos } = await sample(SAMPLE);
       if (this.#idle && this.#shown) {
-        this.grid.show(photos);
+        // Those that are shown keep their order, so that a press meets the photo that it was meant for.
+        const places = new Map(this.grid.items.map((item, at) => [item.id, at]));
+        /** @param {Item} photo */
+        const place = (photo) => places.get(photo.id) ?? places.size;
+        this.grid.show(photos.sort((a, b) => place(a) - place(b)));
+        this.#sampled = true;
         byId("found-title").textContent = "Some of your photos";
         this.#blank();
       }
@@ -351,6 +365,7 @@ export function noPhotos(state) {
     const bar = state.total ? el("progress", { max: 1, value: share(state), "aria-label": "Indexing" }) : el("progress", { "aria-label": "Indexing" });
     return [el("strong", {}, "Getting to know your photos"), bar, el("span", {}, words(state))];
   }
+  if (state.message) return [el("strong", {}, "No photos to show"), el("span", {}, state.message)];
   const folders = state.roots.map((root) => root.path).join(", ");
   return [el("strong", {}, "No photos yet"), el("span", {}, folders ? `There is no photo in ${folders}.` : "Start the server with a folder of photos.")];
 }

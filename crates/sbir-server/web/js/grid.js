@@ -1,10 +1,10 @@
 /**
- * A grid of photos. Tiles are kept by the photo's id, so that a photo that stays moves to its new place. One tile is in
- * the tab order; arrow keys move among the others.
+ * A grid of photos. Tiles are kept by the photo's id while its content and path stay, so that a photo that stays moves to
+ * its new place. One tile is in the tab order; arrow keys move among the others.
  *
  * @typedef {import("./api.js").Photo} Photo
  * @typedef {Photo & {rank?: number, score?: number}} Item
- * @typedef {{li: HTMLLIElement, tile: HTMLButtonElement, rank: HTMLElement, between: HTMLElement, score: HTMLElement}} Entry
+ * @typedef {{item: Item, li: HTMLLIElement, tile: HTMLButtonElement, rank: HTMLElement, between: HTMLElement, score: HTMLElement}} Entry
  */
 
 import { thumbnail } from "./api.js";
@@ -20,7 +20,6 @@ export class Grid {
   items = [];
   /** @type {Map<string, Entry>} */
   #tiles = new Map();
-  #active = 0;
 
   /**
    * @param {HTMLElement} list
@@ -48,18 +47,22 @@ export class Grid {
    * @param {{move?: boolean, outlined?: string}} [options] `outlined`: the id of the photo that was meant
    */
   show(items, { move = false, outlined } = {}) {
-    const focused = this.#indexOf(document.activeElement) >= 0 ? this.items[this.#active]?.id : undefined;
+    const focused = this.#indexOf(document.activeElement);
+    const focusedId = this.items[focused]?.id;
     // The same photo twice would be the same tile twice.
-    const ids = new Set();
-    this.items = items.filter((item) => !ids.has(item.id) && ids.add(item.id));
+    /** @type {Map<string, Item>} */
+    const wanted = new Map();
+    for (const item of items) if (!wanted.has(item.id)) wanted.set(item.id, item);
+    this.items = [...wanted.values()];
     const moving = move && !calm() && !document.hidden;
     /** @type {Map<string, DOMRect>} */
     const before = new Map();
     if (moving) {
       for (const [id, { li }] of [...this.#tiles].slice(0, MOVING)) before.set(id, li.getBoundingClientRect());
     }
-    for (const [id, { li }] of this.#tiles) {
-      if (ids.has(id)) continue;
+    for (const [id, { item, li }] of this.#tiles) {
+      const now = wanted.get(id);
+      if (now && now.version === item.version && now.path === item.path) continue;
       li.remove();
       this.#tiles.delete(id);
     }
@@ -79,9 +82,11 @@ export class Grid {
     });
     this.#tiles = tiles;
     this.list.classList.toggle("ranked", this.items.some((item) => item.score !== undefined));
-    const kept = focused === undefined ? -1 : this.items.findIndex((item) => item.id === focused);
-    this.#activate(kept >= 0 ? kept : 0);
-    if (kept >= 0) this.#tile(kept)?.focus({ preventScroll: true });
+    // A focused photo that is gone leaves the focus to the one in its place.
+    const kept = this.items.findIndex((item) => item.id === focusedId);
+    const active = kept >= 0 ? kept : Math.max(0, Math.min(focused, this.items.length - 1));
+    this.#activate(active);
+    if (focused >= 0) this.#tile(active)?.focus({ preventScroll: true });
     if (moving) this.#glide(before);
   }
 
@@ -118,7 +123,6 @@ export class Grid {
 
   /** @param {number} index */
   #activate(index) {
-    this.#active = index;
     this.items.forEach((_, i) => {
       const tile = this.#tile(i);
       if (tile) tile.tabIndex = i === index ? 0 : -1;
@@ -149,7 +153,7 @@ export class Grid {
     const name = el("span", { class: "tile-name" }, item.name);
     const tile = el("button", { type: "button", class: "tile", title: item.path }, frame);
     tile.append(el("span", { class: "tile-words" }, rank, name, between, score));
-    return { li: el("li", {}, tile), tile, rank, between, score };
+    return { item, li: el("li", {}, tile), tile, rank, between, score };
   }
 
   /** @param {Map<string, DOMRect>} before */

@@ -5,12 +5,15 @@
 
 import { ApiError, aborted } from "./api.js";
 
+/** After so many refusals in a row one is told why; the query is asked on. */
+const PATIENCE = 3;
+
 /**
  * @template Q, A
  * @typedef {object} Handlers
  * @property {(query: Q, signal: AbortSignal) => Promise<A>} run
  * @property {(answer: A, query: Q, settled: boolean) => void} answered `settled`: no newer query is waiting
- * @property {(error: unknown, query: Q) => void} failed
+ * @property {(error: unknown, query: Q) => void} failed also told why a server stays busy, until it answers
  * @property {(working: boolean) => void} [working]
  */
 
@@ -21,6 +24,8 @@ export class LatestQuery {
   /** @type {{abort: AbortController, query: Q} | null} */
   #running = null;
   #lastStart = -Infinity;
+  /** How often in a row the server was busy. */
+  #refusals = 0;
   #timer = 0;
 
   /**
@@ -52,6 +57,7 @@ export class LatestQuery {
   /** Forgets everything: no answer comes any more. */
   stop() {
     this.#wanted = null;
+    this.#refusals = 0;
     clearTimeout(this.#timer);
     this.#timer = 0;
     this.#running?.abort.abort();
@@ -89,8 +95,11 @@ export class LatestQuery {
         // Too much at once: the newest query again, a little later.
         this.#wanted ??= query;
         this.#later(Math.min(error.retryAfter, 3) * 1000);
+        // What stays so is no crowd: the photos' store may be away.
+        if (++this.#refusals >= PATIENCE) this.handlers.failed(error, query);
         return;
       }
+      this.#refusals = 0;
       this.handlers.working?.(false);
       if (!aborted(error)) this.handlers.failed(error, query);
       if (this.#wanted !== null) this.#later(this.interval);
@@ -98,6 +107,7 @@ export class LatestQuery {
     }
     if (this.#running !== running) return;
     this.#running = null;
+    this.#refusals = 0;
     const settled = this.#wanted === null;
     if (settled) this.handlers.working?.(false);
     this.handlers.answered(answer, query, settled);

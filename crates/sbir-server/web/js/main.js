@@ -51,7 +51,9 @@ function go(name) {
 
 function follow() {
   const name = location.hash.slice(1);
-  go(name in views ? /** @type {ViewName} */ (name) : "draw");
+  if (Object.hasOwn(views, name)) go(/** @type {ViewName} */ (name));
+  // Other names, such as the skip link's, are places in the view that is shown.
+  else if (!current || name === "") go("draw");
 }
 
 for (const drawing of [draw.drawing, practice.drawing]) {
@@ -73,22 +75,28 @@ function notice(text, ...more) {
   element.replaceChildren(...(text === null ? [] : [el("span", {}, text), ...more]));
 }
 
+/** What the bar and the line under it say of the server. */
+function tell() {
+  const { state, lost, refusal } = connection;
+  status.show(state, lost);
+  if (!lost) {
+    notice(state?.phase === "failed" ? `Indexing stopped. ${state.message ?? ""}` : null);
+    return;
+  }
+  const retry = el("button", { type: "button", class: "button" }, "Try now");
+  retry.addEventListener("click", () => connection.retry());
+  notice(refusal ?? "The server cannot be reached. Your drawing is kept; trying again…", retry);
+}
+
 connection.addEventListener("state", () => {
+  tell();
   if (!connection.state) return;
-  status.show(connection.state, false);
-  const { phase, message } = connection.state;
-  notice(phase === "failed" ? `Indexing stopped. ${message ?? ""}` : null);
   draw.state(connection.state);
   browse.state(connection.state);
 });
-connection.addEventListener("lost", () => {
-  status.show(connection.state, true);
-  const retry = el("button", { type: "button", class: "button" }, "Try now");
-  retry.addEventListener("click", () => connection.retry());
-  notice("The server cannot be reached. Your drawing is kept; trying again…", retry);
-});
-connection.addEventListener("back", () => {
-  announce("The server is back.");
+connection.addEventListener("lost", tell);
+connection.addEventListener("back", () => announce("The server is back."));
+connection.addEventListener("again", () => {
   if (current) views[current].again();
 });
 

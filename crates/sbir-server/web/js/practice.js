@@ -14,6 +14,8 @@ import { paint } from "./pad/paint.js";
 
 /** How long the photo is seen, in milliseconds. */
 const LOOK = 8000;
+/** How many photos are tried until one can be shown. */
+const TRIES = 4;
 
 export class PracticeView {
   /** @type {"start" | "look" | "draw" | "told"} */
@@ -23,6 +25,8 @@ export class PracticeView {
   /** @type {{rank: number, of: number}[]} */
   #ranks = [];
   #timer = 0;
+  /** Changes with every action and when the view is left: what an earlier one waited for comes too late. */
+  #run = 0;
   #drawing = new Drawing();
 
   /**
@@ -37,7 +41,6 @@ export class PracticeView {
 
   enter() {
     this.pad.show(this.#drawing);
-    if (this.#stage === "look") this.#stage = "start";
     if (this.#stage === "draw") this.#draw();
     else if (this.#stage === "start") this.#start();
     else {
@@ -49,8 +52,11 @@ export class PracticeView {
   }
 
   leave() {
+    this.#run++;
     clearTimeout(this.#timer);
     byId("countdown").toggleAttribute("hidden", true);
+    // A photo half looked at is none to draw.
+    if (this.#stage === "look") this.#stage = "start";
   }
 
   again() {}
@@ -68,24 +74,27 @@ export class PracticeView {
 
   async #look() {
     clearTimeout(this.#timer);
+    const run = ++this.#run;
+    let photo;
     try {
-      const { photos } = await sample(2);
-      this.#photo = photos.find((photo) => photo.id !== this.#photo?.id) ?? photos[0] ?? null;
+      photo = await this.#another(run);
     } catch (error) {
-      return this.#wrong(error);
+      if (run === this.#run) this.#wrong(error);
+      return;
     }
-    if (!this.#photo) {
+    if (run !== this.#run) return;
+    if (!photo) {
       this.#body(el("p", { class: "words" }, "There is no photo to practise with yet."), this.#row(this.#button("Try again", () => this.#look(), true)));
       return;
     }
+    this.#photo = photo;
     this.#stage = "look";
     this.#drawing.reset();
     this.#lock(true);
-    const image = /** @type {HTMLImageElement} */ (byId("paper-image"));
-    this.#cover(this.#photo);
+    this.#cover(photo);
     // The time runs from when the photo can be seen.
-    await image.decode().catch(() => {});
-    if (this.#stage !== "look") return;
+    await /** @type {HTMLImageElement} */ (byId("paper-image")).decode().catch(() => {});
+    if (run !== this.#run) return;
     this.#body(
       el("p", { class: "words" }, "Look well: what stands where, and what shape is it?"),
       this.#row(this.#button("Draw now", () => this.#draw(), true)),
@@ -97,7 +106,26 @@ export class PracticeView {
     this.#timer = window.setTimeout(() => this.#draw(), LOOK);
   }
 
+  /**
+   * A photo that can be shown, another than the last where there is one; none from an empty gallery.
+   * @param {number} run
+   */
+  async #another(run) {
+    const { photos } = await sample(TRIES);
+    const others = photos.filter((photo) => photo.id !== this.#photo?.id);
+    const tried = others.length > 0 ? others : photos;
+    for (const photo of tried) {
+      if (run !== this.#run) return null;
+      const image = new Image();
+      image.src = fullPhoto(photo);
+      if (await image.decode().then(() => true, () => false)) return photo;
+    }
+    if (tried.length === 0) return null;
+    throw new Error(`No photo can be shown. Tried, and perhaps moved or changed: ${tried.map((photo) => photo.name).join(", ")}.`);
+  }
+
   #draw() {
+    this.#run++;
     clearTimeout(this.#timer);
     this.#stage = "draw";
     this.#cover(null);
@@ -113,6 +141,7 @@ export class PracticeView {
 
   #lookAgain() {
     if (!this.#photo) return;
+    this.#run++;
     this.#cover(this.#photo);
     this.#lock(true);
     this.#body(this.#row(this.#button("Back to drawing", () => this.#draw(), true)));
@@ -126,12 +155,15 @@ export class PracticeView {
       return;
     }
     const line = this.pad.width === OWN_WIDTH ? undefined : this.pad.width;
+    const run = ++this.#run;
     let answer;
     try {
       answer = await rankOf(photo.id, this.#drawing.toJSON(), { line });
     } catch (error) {
-      return this.#wrong(error);
+      if (run === this.#run) this.#wrong(error);
+      return;
     }
+    if (run !== this.#run) return;
     this.#stage = "told";
     this.#lock(true);
     this.#ranks.push({ rank: answer.rank, of: answer.of });

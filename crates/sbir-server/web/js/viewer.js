@@ -14,6 +14,8 @@ export class Viewer {
   #dialog = /** @type {HTMLDialogElement} */ (byId("viewer"));
   /** @type {(id: string) => void} */
   #closed = () => {};
+  /** Whether the full photo may still come. */
+  #pending = false;
 
   /** @param {(item: Item) => void} like called when more like a photo are wanted */
   constructor(like) {
@@ -45,9 +47,10 @@ export class Viewer {
       this.#image.removeAttribute("src");
       this.#closed(this.#items[this.#at]?.id ?? "");
     });
+    byId("viewer-problem").textContent = "This photo cannot be shown. It may have been moved or changed.";
     this.#image.addEventListener("error", () => {
-      byId("viewer-problem").hidden = !this.#image.getAttribute("src");
-      byId("viewer-problem").textContent = "This photo cannot be shown. It may have been moved or changed.";
+      // A thumbnail may fail where the photo itself does not.
+      byId("viewer-problem").hidden = this.#pending || !this.#image.getAttribute("src");
       this.#image.hidden = true;
     });
     this.#swipe();
@@ -85,16 +88,16 @@ export class Viewer {
     image.alt = item.name;
     // The thumbnail is there already; the photo takes its place once it is.
     image.src = thumbnail(item);
+    this.#pending = true;
     const full = new Image();
     full.src = fullPhoto(item);
-    full.decode().then(
-      () => {
-        if (this.#dialog.open && this.#items[this.#at] === item) image.src = full.src;
-      },
-      () => {
-        if (this.#dialog.open && this.#items[this.#at] === item) image.dispatchEvent(new Event("error"));
-      },
-    );
+    full.decode().then(() => true, () => false).then((decoded) => {
+      if (!this.#dialog.open || this.#items[this.#at] !== item) return;
+      this.#pending = false;
+      image.hidden = !decoded;
+      byId("viewer-problem").hidden = decoded;
+      if (decoded) image.src = full.src;
+    });
     byId("viewer-name").textContent = item.name;
     byId("viewer-path").textContent = item.path;
     byId("viewer-path").title = item.path;

@@ -69,6 +69,22 @@ test("undo and redo walk through every step", () => {
   assert.ok(!drawing.canRedo, "a new line ends what could be redone");
 });
 
+test("undone while the pen is down, only the line under it goes", () => {
+  const drawing = drawn();
+  drawing.begin([1, 1]);
+  drawing.extend([[50, 50]]);
+  drawing.undo();
+  assert.ok(!drawing.underWay);
+  assert.equal(drawing.strokes.length, 3);
+  drawing.beginErasing();
+  drawing.eraseAlong("erase", [50, 0], [50, 100], 5);
+  drawing.undo();
+  assert.ok(!drawing.underWay);
+  assert.equal(drawing.strokes.length, 3);
+  drawing.undo();
+  assert.equal(drawing.strokes.length, 2);
+});
+
 test("an eraser's whole way is one step", () => {
   const drawing = drawn();
   drawing.beginErasing();
@@ -172,6 +188,24 @@ test("a busy server is asked again with the newest query", async () => {
   latest.ask("b", false);
   await settle(80);
   assert.deepEqual(shown, ["b"]);
+});
+
+test("a server that stays busy says why, and is asked on", async () => {
+  const told = [];
+  const shown = [];
+  let asked = 0;
+  const latest = new LatestQuery({
+    run: async (query) => {
+      if (++asked <= 4) throw new ApiError(503, `busy ${asked}`, 0.005);
+      return query;
+    },
+    answered: (answer) => shown.push(answer),
+    failed: (error) => told.push(error.message),
+  }, 1);
+  latest.ask("a", true);
+  while (shown.length === 0) await settle(5);
+  assert.deepEqual(told, ["busy 3", "busy 4"]);
+  assert.deepEqual(shown, ["a"]);
 });
 
 test("stopped, nothing is shown any more", async () => {

@@ -142,6 +142,28 @@ describe("the page and its server", { skip: missing(), timeout: 600_000 }, () =>
     }
   });
 
+  test("photos shown at random stay while others come", async () => {
+    const folder = photoFolder(40);
+    const server = await startServer(folder);
+    await indexed(server.url, 40);
+    const { page, check, close } = await openPage(browser, server.url);
+    try {
+      const names = () => page.locator("#results .tile-name").allTextContents();
+      await page.waitForFunction(() => document.querySelectorAll("#results li").length === 24);
+      const shown = await names();
+      copyFileSync(join(data, "photos1000/n07768694_pomegranate.jpg"), join(folder.photos, "pomegranate.jpg"));
+      await page.waitForFunction(() => document.querySelector("#status-text").textContent === "41 photos", null, { timeout: 60_000 });
+      // Long enough for others to be asked for and shown.
+      await pause(1000);
+      assert.deepEqual(await names(), shown);
+      check();
+    } finally {
+      await close();
+      await server.stop();
+      remove(folder.home);
+    }
+  });
+
   test("an empty folder says so", async () => {
     const folder = photoFolder(0);
     const server = await startServer(folder);

@@ -40,6 +40,10 @@ describe("the page", { skip: missing(), timeout: 600_000 }, () => {
       }
     });
 
+  /** Waits until the page has heard from the server. */
+  const connected = (page) =>
+    page.waitForFunction((words) => document.querySelector("#status-text").textContent === words, `${PHOTOS + 3} photos`);
+
   onPage("a drawing brings photos while it is drawn", {}, async (page) => {
     const [sketch] = drawings(1);
     await page.waitForSelector("#results li");
@@ -137,6 +141,24 @@ describe("the page", { skip: missing(), timeout: 600_000 }, () => {
     const [stroke] = await strokes(page);
     assert.deepEqual(stroke[0], [256, 256]);
     assert.deepEqual(stroke.at(-1), [448, 304]);
+  });
+
+  onPage("undone with the pen down, only the line under it goes", {}, async (page) => {
+    await draw(page, line([20, 30], [80, 30]));
+    const box = await page.locator("#canvas").boundingBox();
+    await page.mouse.move(box.x + 60, box.y + 160);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 160, box.y + 160);
+    await page.keyboard.press("Control+z");
+    await page.mouse.move(box.x + 200, box.y + 200);
+    await page.mouse.up();
+    await results(page);
+    assert.equal((await strokes(page)).length, 1);
+    // By keyboard the pen is up then, and can be put down again.
+    await page.focus("#canvas");
+    for (const key of ["Space", "Shift+ArrowRight", "Control+z", "Space", "Shift+ArrowDown", "Space"]) await page.keyboard.press(key);
+    await results(page);
+    assert.deepEqual((await strokes(page)).slice(1), [[[288, 256], [288, 288]]]);
   });
 
   onPage("a palm does not draw beside a stylus", {}, async (page) => {
@@ -247,6 +269,48 @@ describe("the page", { skip: missing(), timeout: 600_000 }, () => {
     assert.ok(above > 0 && above < names.length - 1, String(above));
   });
 
+  onPage("a tile that is gone leaves its focus, and a renamed photo is shown anew", {}, async (page) => {
+    await draw(page, line([20, 30], [80, 60]));
+    const names = await results(page);
+    await page.locator("#results .tile").nth(2).focus();
+    await page.route("**/api/search**", async (route) => {
+      // Whatever the width, it finds what it found before.
+      const response = await route.fetch({ url: route.request().url().replace(/&line=[^&]*/, "") });
+      const json = await response.json();
+      json.hits.splice(2, 1);
+      Object.assign(json.hits[0], { name: "renamed.jpg", path: "/renamed.jpg", version: "another" });
+      await route.fulfill({ response, json });
+    });
+    // Asked again without moving the focus.
+    await page.evaluate(() => {
+      const width = document.querySelector("#width");
+      width.value = "2";
+      width.dispatchEvent(new Event("input"));
+    });
+    await page.waitForFunction((gone) => ![...document.querySelectorAll("#results .tile-name")].some((name) => name.textContent === gone), names[2]);
+    const at = await page.evaluate(() => [...document.querySelectorAll("#results .tile")].indexOf(document.activeElement));
+    assert.equal(at, 2);
+    const first = page.locator("#results .tile").first();
+    assert.equal(await first.locator(".tile-name").textContent(), "renamed.jpg");
+    assert.equal(await first.getAttribute("title"), "/renamed.jpg");
+    assert.match(await first.locator("img").getAttribute("src"), /v=another$/);
+  });
+
+  onPage("a photo is shown large where its thumbnail fails", {}, async (page) => {
+    await page.route(/\/api\/thumbnails\//, (route) => route.fulfill({ status: 410, json: { error: "gone" } }));
+    await page.route(/\/api\/photos\/[^/]+$/, async (route) => {
+      await pause(300);
+      await route.continue().catch(() => {});
+    });
+    await page.locator("#results .tile").first().click();
+    await page.waitForFunction(() => {
+      const image = document.querySelector("#viewer-image");
+      return image.src.includes("/api/photos/") && image.naturalWidth > 0;
+    });
+    assert.ok(await page.isVisible("#viewer-image"));
+    assert.ok(!(await page.isVisible("#viewer-problem")));
+  });
+
   onPage("more like this", {}, async (page) => {
     await draw(page, line([20, 30], [80, 60]));
     const names = await results(page);
@@ -272,6 +336,16 @@ describe("the page", { skip: missing(), timeout: 600_000 }, () => {
     const { hits } = JSON.parse(readFileSync(await file.path(), "utf8"));
     assert.equal(hits.length, 30);
     assert.equal(hits[0].path, copied);
+  });
+
+  onPage("a path copied the old way leaves the keys where they were", {}, async (page) => {
+    await page.evaluate(() => { navigator.clipboard.writeText = () => Promise.reject(new Error("not here")); });
+    await page.locator("#results .tile").first().click();
+    const first = await page.textContent("#viewer-name");
+    await page.click("#viewer-copy");
+    await page.waitForFunction(() => document.querySelector("#viewer-copy").textContent !== "Copy path");
+    await page.keyboard.press("ArrowRight");
+    assert.notEqual(await page.textContent("#viewer-name"), first);
   });
 
   onPage("a hostile name is only a name", { hash: "#browse" }, async (page) => {
@@ -306,6 +380,57 @@ describe("the page", { skip: missing(), timeout: 600_000 }, () => {
     await page.waitForFunction(() => document.querySelector("#page-text").textContent.startsWith("61–120"));
   });
 
+  onPage("a page turned twice at once is turned once, and a failed one not at all", { hash: "#browse" }, async (page) => {
+    await page.waitForFunction(() => document.querySelector("#page-text").textContent.startsWith("1–60"));
+    let broken = true;
+    await page.route(/\/api\/gallery\?.*after=/, async (route) => {
+      if (broken) return route.fulfill({ status: 500, json: { error: "The page is broken." } });
+      await pause(200);
+      return route.continue();
+    });
+    await page.click("#page-next");
+    await page.getByText("The page is broken.").first().waitFor();
+    broken = false;
+    await page.evaluate(() => {
+      const next = document.querySelector("#page-next");
+      next.click();
+      next.click();
+    });
+    await page.waitForFunction(() => !document.querySelector("#page-text").textContent.startsWith("1–"));
+    assert.match(await page.textContent("#page-text"), /^61–120/);
+    await page.click("#page-back");
+    await page.waitForFunction(() => document.querySelector("#page-text").textContent.startsWith("1–60"));
+  });
+
+  onPage("the skip link stays in its view", { hash: "#browse" }, async (page) => {
+    await page.waitForSelector("#photos li");
+    await page.focus(".skip");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => location.hash === "#main");
+    await pause(100);
+    assert.ok(await page.isVisible("#browse"));
+    assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+  });
+
+  onPage("a name that is no view's starts the page all the same", { hash: "#toString" }, async (page) => {
+    await page.waitForSelector("#results li");
+    await connected(page);
+  });
+
+  onPage("a query that was left is asked when one comes back", {}, async (page) => {
+    await draw(page, line([20, 30], [80, 30]));
+    await results(page);
+    let held = true;
+    await page.route("**/api/search**", (route) => (held ? undefined : route.continue()));
+    await draw(page, line([20, 70], [80, 70]));
+    await page.click("[data-view=browse]");
+    await page.waitForSelector("#photos li");
+    held = false;
+    const whole = (request) => request.url().includes("/api/search") && JSON.parse(request.postData()).strokes.length === 2;
+    await Promise.all([page.waitForRequest(whole), page.click("[data-view=draw]")]);
+    await results(page);
+  });
+
   onPage("practice shows, hides, and tells the rank", { hash: "#practice" }, async (page) => {
     await page.getByRole("button", { name: "Show a photo" }).click();
     await page.waitForFunction(() => document.querySelector("#paper-image").naturalWidth > 0);
@@ -325,6 +450,64 @@ describe("the page", { skip: missing(), timeout: 600_000 }, () => {
     await page.click("[data-view=practice]");
     assert.ok(!(await page.isVisible("#paper-image")), "another view's picture lies on the paper");
     assert.equal(Number((await page.textContent(".rank b")).replaceAll(/\D/g, "")), rank);
+  });
+
+  onPage("a photo that cannot be shown is passed over in practice", { hash: "#practice" }, async (page) => {
+    let asked = 0;
+    let broken = Infinity;
+    await page.route(/\/api\/photos\/[^/]+$/, (route) =>
+      asked++ < broken ? route.fulfill({ status: 410, json: { error: "gone" } }) : route.continue());
+    await page.getByRole("button", { name: "Show a photo" }).click();
+    await page.locator("#practice .problem", { hasText: "No photo can be shown." }).waitFor();
+    assert.ok(!(await page.isVisible("#paper-image")));
+    broken = asked + 1;
+    await page.getByRole("button", { name: "Show a photo" }).click();
+    await page.getByText("Look well: what stands where").waitFor();
+    await page.waitForFunction(() => document.querySelector("#paper-image").naturalWidth > 0);
+    assert.equal(await page.locator("#practice .problem").count(), 0);
+  });
+
+  onPage("practice that was left takes nothing over", { hash: "#practice" }, async (page) => {
+    const held = [];
+    const hold = (route) => { held.push(route); };
+    const wait = async (wanted) => { while (held.length < wanted) await pause(20); };
+    // What was asked for comes once another view is shown.
+    const release = async () => {
+      await Promise.all(held.splice(0).map((route) => Promise.all([route.request().response(), route.continue()])));
+      await pause(300);
+    };
+    // Draw asks for more photos than ten.
+    await page.route(/\/api\/gallery\/sample\?count=\d$/, hold);
+    await page.getByRole("button", { name: "Show a photo" }).click();
+    await wait(1);
+    await page.click("[data-view=draw]");
+    await release();
+    assert.ok(!(await page.isVisible("#paper-image")), "practice's photo lies on Draw's paper");
+    await draw(page, line([20, 30], [80, 30]));
+    await results(page);
+
+    await page.unrouteAll();
+    await page.route(/\/rank\?/, hold);
+    await page.click("[data-view=practice]");
+    await page.getByRole("button", { name: "Show a photo" }).click();
+    await page.getByRole("button", { name: "Draw now" }).click();
+    await draw(page, line([20, 30], [80, 30], [80, 80]));
+    const done = page.getByRole("button", { name: "Done" });
+    await done.click();
+    await wait(1);
+    await page.click("[data-view=draw]");
+    await release();
+    await draw(page, line([20, 70], [80, 70]));
+    await results(page);
+    assert.equal((await strokes(page)).length, 2, "Draw's canvas is dead");
+
+    await page.click("[data-view=practice]");
+    await done.click();
+    await done.click();
+    await wait(2);
+    await release();
+    await page.waitForSelector(".rank");
+    assert.equal(await page.textContent("#practice-meta"), "", "the rank is counted twice");
   });
 
   onPage("the theme is kept", { colorScheme: "light" }, async (page) => {
@@ -350,6 +533,47 @@ describe("the page", { skip: missing(), timeout: 600_000 }, () => {
     await draw(page, line([20, 30], [80, 60]));
     assert.equal((await results(page)).length, 30);
     assert.ok(refused >= 2);
+  });
+
+  onPage("a server that stays busy says why", {}, async (page) => {
+    await page.route("**/api/search**", (route) =>
+      route.fulfill({ status: 503, headers: { "retry-after": "0.05" }, json: { error: "The store is away." } }));
+    await draw(page, line([20, 30], [80, 60]));
+    await page.waitForFunction(() => document.querySelector("#found-problem").textContent === "The store is away.");
+    await page.unrouteAll();
+    assert.equal((await results(page)).length, 30);
+    assert.ok(!(await page.isVisible("#found-problem")));
+  });
+
+  onPage("a server that turns the page away is quoted, and found again", {}, async (page) => {
+    await connected(page);
+    for (const path of ["events", "health"]) {
+      await page.route(`**/api/${path}`, (route) => route.fulfill({ status: 401, json: { error: "A token is needed." } }));
+    }
+    await page.route("**/api/search**", (route) => route.abort());
+    await draw(page, line([20, 30], [80, 60]));
+    await page.waitForFunction(() => document.querySelector("#notice span")?.textContent === "A token is needed.");
+    await page.unrouteAll();
+    await page.waitForFunction(() => document.querySelector("#notice").hidden);
+    await results(page);
+  });
+
+  onPage("a call that breaks is made anew, and nobody notices", {}, async (page) => {
+    await connected(page);
+    await page.evaluate(() => {
+      window.notices = 0;
+      new MutationObserver(() => { window.notices += 1; }).observe(document.querySelector("#notice"), { attributes: true });
+    });
+    let broken = 0;
+    await page.route("**/api/search**", (route) => {
+      broken += 1;
+      return route.abort();
+    });
+    await draw(page, line([20, 30], [80, 60]));
+    while (broken === 0) await pause(20);
+    await page.unrouteAll();
+    await results(page);
+    assert.equal(await page.evaluate(() => window.notices), 0);
   });
 
   for (const width of [320, 390, 820, 1280]) {

@@ -38,6 +38,11 @@ export class Drawing extends EventTarget {
     return this.strokes.length === 0 && !this.current;
   }
 
+  /** Whether a line or an erasing is under way. */
+  get underWay() {
+    return this.current !== null || this.#erasing !== null;
+  }
+
   get canUndo() {
     return this.#past.length > 0;
   }
@@ -75,7 +80,7 @@ export class Drawing extends EventTarget {
     this.#step([...this.strokes, current]);
   }
 
-  /** Takes back the line under the pen, or the erasing under way. */
+  /** Takes back the line under the pen, or the erasing under way; says whether there was one. */
   cancel() {
     if (this.#erasing) {
       this.strokes = this.#erasing;
@@ -83,9 +88,10 @@ export class Drawing extends EventTarget {
     } else if (this.current) {
       this.current = null;
     } else {
-      return;
+      return false;
     }
     this.#changed(false);
+    return true;
   }
 
   beginErasing() {
@@ -120,7 +126,8 @@ export class Drawing extends EventTarget {
   }
 
   undo() {
-    this.cancel();
+    // What is under way is the last step.
+    if (this.cancel()) return;
     const before = this.#past.pop();
     if (!before) return;
     this.#future.push(this.strokes);

@@ -39,7 +39,11 @@ export class Pad {
   #stylusSeen = -Infinity;
   #touches = new Set();
   #frame = 0;
-  #changed = () => this.repaint();
+  #changed = () => {
+    // What was under way may have been taken back by a key: then the pen is up.
+    if (!this.drawing.underWay) this.#release();
+    this.repaint();
+  };
 
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
@@ -234,15 +238,20 @@ export class Pad {
     this.#stop(keep || this.#pointerType !== "touch");
   }
 
-  /** @param {boolean} keep */
-  #stop(keep) {
+  #release() {
     this.#pointer = null;
     this.#last = null;
+    this.#using = this.tool;
+  }
+
+  /** @param {boolean} keep */
+  #stop(keep) {
+    const using = this.#using;
+    this.#release();
     if (!keep) this.drawing.cancel();
-    else if (this.#using === "pen") this.drawing.end();
+    else if (using === "pen") this.drawing.end();
     else this.drawing.endErasing();
     if (this.#pointerType === "touch") this.#point(null);
-    this.#using = this.tool;
   }
 
   /** @param {KeyboardEvent} event */
