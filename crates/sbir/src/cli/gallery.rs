@@ -23,7 +23,11 @@ pub(crate) fn run(args: &GalleryArgs) -> Result<(), Failure> {
         GalleryCommand::Import { .. } => {
             store::open_or_create(&args.place, &CreateArgs::default())?
         }
-        _ => store::open(&args.place)?,
+        _ => {
+            let opened = store::open(&args.place)?;
+            opened.space()?;
+            opened
+        }
     };
     let store = &*opened.store;
     match &args.command {
@@ -59,7 +63,9 @@ pub(crate) fn run(args: &GalleryArgs) -> Result<(), Failure> {
 /// `sbir gallery copy`.
 fn copy_gallery(from: &Path, to: &Path, create: &CreateArgs, json: bool) -> Result<(), Failure> {
     let stop = interrupt::install();
-    let from = store::open_named(from, None)?.store;
+    let from = store::open_named(from, None)?;
+    from.space()?;
+    let from = from.store;
     let to = store::open_named(to, Some(create))?.store;
     let cancel = Arc::new(AtomicBool::new(false));
     let options = CopyOptions { cancel: Some(Arc::clone(&cancel)), ..CopyOptions::default() };

@@ -46,15 +46,12 @@ pub(crate) fn run(args: &IndexArgs) -> Result<(), Failure> {
     } else {
         output::line(&sentence(&summary.snapshot))?;
     }
-    if !summary.cancelled {
-        destination.publish()?;
-    }
     if summary.cancelled {
         return Err(Failure::Interrupted(
             "stopped; what was done is kept, the same command goes on".to_owned(),
         ));
     }
-    Ok(())
+    destination.publish(args.prune)
 }
 
 /// What `--json` prints.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sbir::{AnyStore, Creation, Files, Staging};
-use sbir_gallery::{Embedder, Error, PhotoFiles, VectorStore, default_path};
+use sbir_gallery::{Embedder, Error, PhotoFiles, RootInfo, Space, VectorStore, default_path};
 
 use super::args::{CreateArgs, GalleryPlace};
 use super::failure::Failure;
@@ -66,10 +66,13 @@ impl Opened {
         let space = embedder.space();
         if !reembed {
             self.store.ensure(&space)?;
-            return Ok(Target { store: Arc::clone(&self.store), staging: None });
+            return Ok(Target { store: Arc::clone(&self.store), replaces: None });
         }
         match self.any.staging(&space)? {
-            Some(staging) => Ok(Target { store: staging.store(), staging: Some(staging) }),
+            Some(staging) => {
+                let replaces = Some((staging.clone(), Arc::clone(&self.store)));
+                Ok(Target { store: staging.store(), replaces })
+            }
             None => Err(Failure::Usage(format!(
                 "--reembed: {} is no Qdrant collection; index into another gallery (--gallery) and use that",
                 self.store.name()
@@ -87,11 +90,19 @@ impl Opened {
 
     /// Fails where the gallery is of another encoder than this, or is not there.
     pub(crate) fn check(&self, embedder: &dyn Embedder) -> Result<(), Failure> {
-        match self.store.space()? {
+        match self.space()? {
             Some(held) => Ok(embedder.space().check(&self.store.name(), &held)?),
-            // A local gallery without a photo, in which nothing is found.
-            None if self.store.local().is_some() => Ok(()),
-            None => Err(Error::NoGallery { path: self.store.name().into() }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The space of the gallery's vectors; none of a local one without a photo. Fails where there is no gallery.
+    pub(crate) fn space(&self) -> Result<Option<Space>, Failure> {
+        match self.store.space()? {
+            None if self.store.local().is_none() => {
+                Err(Error::NoGallery { path: self.store.name().into() }.into())
+            }
+            space => Ok(space),
         }
     }
 }
@@ -104,13 +115,25 @@ pub(crate) fn files() -> Arc<dyn PhotoFiles> {
 /// Where vectors are written to.
 pub(crate) struct Target {
     pub(crate) store: Arc<dyn VectorStore>,
-    staging: Option<Staging>,
+    /// What is to take another's place when it is whole, and that other.
+    replaces: Option<(Staging, Arc<dyn VectorStore>)>,
 }
 
 impl Target {
-    /// Makes what was embedded anew what searches find.
-    pub(crate) fn publish(&self) -> Result<(), Failure> {
-        let Some(staging) = &self.staging else { return Ok(()) };
+    /// Makes what was embedded anew what searches find, unless photos would be lost by it: those of a folder of which
+    /// there is nothing here, or not half as much. With `prune` it may be.
+    pub(crate) fn publish(&self, prune: bool) -> Result<(), Failure> {
+        let Some((staging, old)) = &self.replaces else { return Ok(()) };
+        if !prune {
+            let (old, new) = (old.roots()?, self.store.roots()?);
+            if let Some(lost) = lost(&old, &new) {
+                return Err(anyhow::anyhow!(
+                    "{}: searches still find the old vectors, since {lost}; index that folder with --reembed too,                      or leave out what is missing with --prune",
+                    self.store.name()
+                )
+                .into());
+            }
+        }
         if let Some(old) = staging.publish()? {
             output::note(&format!(
                 "{} has the new vectors now; the old ones are left in the collection {old}, `sbir gallery compact --old` removes them",
@@ -118,5 +141,37 @@ impl Target {
             ));
         }
         Ok(())
+    }
+}
+
+/// What of the old gallery's photos the new one would lose, in words; none if it holds at least half of each folder.
+fn lost(old: &[RootInfo], new: &[RootInfo]) -> Option<String> {
+    old.iter().find_map(|root| {
+        // A folder above takes those below it in.
+        let above = |other: &&RootInfo| root.path.starts_with(&other.path);
+        let embedded: u64 = new.iter().filter(above).map(|other| other.photos).sum();
+        (embedded < root.photos.div_ceil(2)).then(|| {
+            let path = root.path.display();
+            format!("of the {} photos of {path} it has {embedded} anew", root.photos)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root(path: &str, photos: u64) -> RootInfo {
+        RootInfo { path: path.into(), photos, present: true }
+    }
+
+    #[test]
+    fn what_would_be_lost_is_seen() {
+        let old = [root("/a", 10), root("/b/c", 3), root("/empty", 0)];
+        assert_eq!(lost(&old, &[root("/a", 9), root("/b", 40)]), None);
+        assert!(lost(&old, &[root("/a", 9)]).unwrap().contains("3 photos of /b/c"));
+        assert!(lost(&old, &[root("/a", 4), root("/b", 40)]).unwrap().contains("it has 4"));
+        assert!(lost(&old, &[root("/a/sub", 10), root("/b", 40)]).is_some());
+        assert_eq!(lost(&[], &[]), None);
     }
 }
