@@ -9,8 +9,8 @@ use crate::rows;
 use crate::session::{Again, Lent};
 
 /// Links of a vector on each layer, and how far a new one looks for them: pgvector's `m` and `ef_construction`.
-const LINKS: usize = 16;
-const CONSTRUCTION: usize = 128;
+const LINKS: usize = 32;
+const CONSTRUCTION: usize = 160;
 /// The upper half of the lock that a builder holds; the lower is the table's number.
 const LOCK: i64 = 0x7362_6972;
 /// The most memory that a build asks for, unless the server's own `maintenance_work_mem` is more.

@@ -80,7 +80,7 @@ impl Default for Options {
             build_within: Duration::from_secs(24 * 3600),
             connections: 8,
             exact: 20_000,
-            ef_search: 600,
+            ef_search: 1000,
         }
     }
 }
