@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::architecture::EncoderConfig;
-use crate::convnext::{self, ConvNextConfig, Head, MIN_SIDE, Pass};
+use crate::convnext::{self, ConvNextConfig, Head, MIN_SIDE, Pass, StochasticDepth};
 use crate::lite;
 use crate::net::{Arithmetic, Net};
 use crate::parameters::Parameters;
@@ -330,7 +330,7 @@ impl Encoder {
         self.arithmetic.norm_epsilon
     }
 
-    /// The same encoder, computed by Burn's operations on the CPU too: what its kernels are compared to.
+    /// The same encoder, computed by Burn's operations alone, on any device: what the kernels are compared to.
     #[must_use]
     pub fn without_kernels(self) -> Self {
         let arithmetic = Arithmetic { kernels: false, ..self.arithmetic };
@@ -370,8 +370,14 @@ impl Encoder {
         }
         let data = TensorData::new(pixels, [count, 3, height, width]);
         let images = Tensor::from_data(data, &self.device);
-        let pass = Pass { drop: None, norm_epsilon: self.arithmetic.norm_epsilon };
+        let pass = self.pass(None);
         to_host(&crate::architecture::forward(&self.config, &self.parameters, images, pass))
+    }
+
+    /// How a pass through the graph ([`crate::forward`]) computes this encoder.
+    pub fn pass<'a>(&self, drop: Option<&'a StochasticDepth>) -> Pass<'a> {
+        let Arithmetic { kernels, norm_epsilon, .. } = self.arithmetic;
+        Pass { drop, norm_epsilon, kernels }
     }
 
     /// The form that the CPU's kernels compute; `None` for other devices.

@@ -13,7 +13,7 @@ use crate::parameters::Parameters;
 /// How an encoder is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Arithmetic {
-    /// Whether the CPU's kernels compute; else Burn's operations do, as on every other device.
+    /// Whether kernels of our own compute what there are such for; else Burn's operations compute everything.
     pub(crate) kernels: bool,
     pub(crate) precision: Precision,
     pub(crate) simd: Simd,

@@ -1,15 +1,14 @@
 //! ConvNeXt (Liu et al., "A ConvNet for the 2020s", CVPR 2022) as torchvision builds it.
 //!
-//! On the CPU [`sbir_kernels::convnext`] computes; elsewhere Burn's operations here do, which are also what the tests
-//! compare the kernels to. Activations are NCHW between blocks and NHWC inside one, where LayerNorm and the two
-//! pointwise products work on the last axis.
+//! On the CPU [`sbir_kernels::convnext`] computes; elsewhere the graph here does, of Burn's operations and, on GPUs, of
+//! kernels where Burn's are slow. On the CPU it is what the tests compare the kernels to. Activations are NHWC, so that LayerNorm and all products work
+//! on the last axis.
 
 mod config;
+mod operations;
 
 pub use config::{ConvNextConfig, Head};
 
-use burn_tensor::module::{conv2d, layer_norm};
-use burn_tensor::ops::ConvOptions;
 use burn_tensor::{Device, Tensor, TensorData, activation};
 
 use crate::parameters::Parameters;
@@ -72,6 +71,7 @@ impl StochasticDepth {
 struct Cursor<'a> {
     parameters: &'a Parameters,
     next: usize,
+    pass: Pass<'a>,
 }
 
 impl Cursor<'_> {
@@ -85,10 +85,11 @@ impl Cursor<'_> {
         self.parameters.shaped(self.next - 1, shape)
     }
 
-    fn norm<const D: usize>(&mut self, x: Tensor<D>, epsilon: f64) -> Tensor<D> {
+    /// LayerNorm over the last axis.
+    fn norm<const D: usize>(&mut self, x: Tensor<D>) -> Tensor<D> {
         let weight = self.vector();
         let bias = self.vector();
-        layer_norm(x, weight, Some(bias), epsilon)
+        operations::layer_norm(x, weight, bias, self.pass.norm_epsilon, self.pass.kernels)
     }
 
     /// `x @ weightᵀ + bias` over the rows of `x`; weight and bias as PyTorch stores them.
@@ -103,12 +104,30 @@ impl Cursor<'_> {
         x.matmul(weight.transpose()) + bias
     }
 
-    fn patch_conv(&mut self, x: Tensor<4>, channels_out: usize, patch: usize) -> Tensor<4> {
-        let [_, channels_in, _, _] = x.dims();
-        let weight = self.shaped([channels_out, channels_in, patch, patch]);
-        let bias = self.vector();
-        let options = ConvOptions::new([patch, patch], [0, 0], [1, 1], 1);
-        conv2d(x, weight, Some(bias), options)
+    /// A convolution whose stride is its kernel's side: a product over patches. What is left at the right and at the bottom is not
+    /// looked at.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch_size, height, width, channels_in]`
+    /// - output: `[batch_size, height / side, width / side, channels_out]`
+    fn patch_product(&mut self, x: Tensor<4>, channels_out: usize, side: usize) -> Tensor<4> {
+        let [batch, height, width, channels] = x.dims();
+        let (down, across) = (height / side, width / side);
+        let x = if (down * side, across * side) == (height, width) {
+            x
+        } else {
+            x.slice([0..batch, 0..down * side, 0..across * side, 0..channels])
+        };
+        let patch = side * side * channels;
+        let patches = x
+            .reshape([batch, down, side, across, side, channels])
+            .permute([0, 1, 3, 2, 4, 5])
+            .reshape([batch * down * across, patch]);
+        let weight: Tensor<4> = self.shaped([channels_out, channels, side, side]);
+        let weight = weight.permute([0, 2, 3, 1]).reshape([channels_out, patch]);
+        let bias: Tensor<2> = self.shaped([1, channels_out]);
+        let y = patches.matmul(weight.transpose()) + bias;
+        y.reshape([batch, down, across, channels_out])
     }
 }
 
@@ -119,11 +138,13 @@ pub struct Pass<'a> {
     pub drop: Option<&'a StochasticDepth>,
     /// LayerNorm's epsilon: [`NORM_EPSILON`] everywhere but in tests that show it matters.
     pub norm_epsilon: f64,
+    /// Whether kernels of our own compute on GPUs what Burn's operations do slowly.
+    pub kernels: bool,
 }
 
 impl Default for Pass<'_> {
     fn default() -> Self {
-        Self { drop: None, norm_epsilon: NORM_EPSILON }
+        Self { drop: None, norm_epsilon: NORM_EPSILON, kernels: true }
     }
 }
 
@@ -138,30 +159,29 @@ pub(crate) fn forward(
     images: Tensor<4>,
     pass: Pass<'_>,
 ) -> Tensor<2> {
-    let mut cursor = Cursor { parameters, next: 0 };
-    let epsilon = pass.norm_epsilon;
-    let mut x = cursor.patch_conv(images, config.dims[0], 4);
-    x = channels_first(cursor.norm(channels_last(x), epsilon));
+    let mut cursor = Cursor { parameters, next: 0, pass };
+    let mut x = cursor.patch_product(images.permute([0, 2, 3, 1]), config.dims[0], 4);
+    x = cursor.norm(x);
     let mut block = 0;
     for (stage, (&depth, &channels)) in config.depths.iter().zip(&config.dims).enumerate() {
         if stage > 0 {
-            x = channels_first(cursor.norm(channels_last(x), epsilon));
-            x = cursor.patch_conv(x, channels, 2);
+            x = cursor.norm(x);
+            x = cursor.patch_product(x, channels, 2);
         }
         for _ in 0..depth {
             let [batch, ..] = x.dims();
             let scales = pass.drop.and_then(|drop| drop.scales(block, config.blocks(), batch));
-            x = residual_block(&mut cursor, x, epsilon, scales);
+            x = residual_block(&mut cursor, x, scales);
             block += 1;
         }
     }
-    let [batch, channels, height, width] = x.dims();
+    let [batch, height, width, channels] = x.dims();
     let pooled =
-        x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels]);
+        x.reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels]);
     let embedding = match config.head {
         Head::Pool => pooled,
         Head::Projection { width } => {
-            let normalised = cursor.norm(pooled, epsilon);
+            let normalised = cursor.norm(pooled);
             let weight: Tensor<2> = cursor.shaped([width, channels]);
             normalised.matmul(weight.transpose())
         }
@@ -171,36 +191,21 @@ pub(crate) fn forward(
 }
 
 /// Depthwise 7×7, LayerNorm, product, GELU (by erf), product, layer scale, residual.
-fn residual_block(
-    cursor: &mut Cursor<'_>,
-    x: Tensor<4>,
-    epsilon: f64,
-    scales: Option<Vec<f32>>,
-) -> Tensor<4> {
-    let [batch, channels, height, width] = x.dims();
+fn residual_block(cursor: &mut Cursor<'_>, x: Tensor<4>, scales: Option<Vec<f32>>) -> Tensor<4> {
+    let [batch, height, width, channels] = x.dims();
     let weight = cursor.shaped([channels, 1, 7, 7]);
     let bias = cursor.vector();
-    let options = ConvOptions::new([1, 1], [3, 3], [1, 1], channels);
-    let y = conv2d(x.clone(), weight, Some(bias), options);
-    let y = cursor.norm(channels_last(y), epsilon).reshape([batch * height * width, channels]);
+    let y = operations::depthwise(x.clone(), weight, bias, cursor.pass.kernels);
+    let y = cursor.norm(y).reshape([batch * height * width, channels]);
     let y = activation::gelu(cursor.linear(y, 4 * channels));
     let y = cursor.linear(y, channels);
     let layer_scale: Tensor<2> = cursor.shaped([1, channels]);
-    let y = (y * layer_scale).reshape([batch, height, width, channels]);
-    let mut y = channels_first(y);
+    let mut y = (y * layer_scale).reshape([batch, height, width, channels]);
     if let Some(scales) = scales {
         let device = y.device();
         y = y * Tensor::from_data(TensorData::new(scales, [batch, 1, 1, 1]), &device);
     }
     x + y
-}
-
-fn channels_last(x: Tensor<4>) -> Tensor<4> {
-    x.permute([0, 2, 3, 1])
-}
-
-fn channels_first(x: Tensor<4>) -> Tensor<4> {
-    x.permute([0, 3, 1, 2])
 }
 
 /// Rows scaled to unit length, as `torch.nn.functional.normalize` does it (eps 1e-12).

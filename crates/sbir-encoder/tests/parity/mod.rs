@@ -104,7 +104,7 @@ fn the_comparison_notices_burns_norm_epsilon() {
     }
     let encoder = narrow();
     let pixels = TensorData::new(images(0, 6, Kind::Photo, 128, 128), [6, 3, 128, 128]);
-    let pass = Pass { drop: None, norm_epsilon: 1e-5 };
+    let pass = Pass { norm_epsilon: 1e-5, ..Pass::default() };
     let input = Tensor::from_data(pixels, &Device::flex());
     let found = to_host(&forward(encoder.config(), encoder.parameters(), input, pass));
     assert!(within_bar(difference(&found, &expected("norm_eps_1e-5.photos"), 32)));

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn_tensor::{Device, Tensor, TensorData};
-use sbir_encoder::{Encoder, Parameters, Pass, StochasticDepth, forward, to_host};
+use sbir_encoder::{Encoder, Parameters, StochasticDepth, forward, to_host};
 
 use super::{HostBatch, StepOptions};
 use crate::gradients::Gradients;
@@ -30,7 +30,7 @@ pub(super) fn run(
             tower,
             first_sample: range.start as u64,
         };
-        let pass = Pass { drop: Some(&drop), norm_epsilon: encoder.norm_epsilon() };
+        let pass = encoder.pass(Some(&drop));
         let values = batch.images(tower, range).to_vec();
         let shape = [range.len(), 3, batch.side, batch.side];
         let images = Tensor::from_data(TensorData::new(values, shape), device);
