@@ -96,7 +96,10 @@ struct StepLine {
     batch: usize,
     loss: f32,
     precision: PrecisionChoice,
+    /// The step itself.
     seconds: f64,
+    /// What its pictures were waited for before it.
+    waited: f64,
 }
 
 #[derive(Serialize)]
@@ -240,9 +243,12 @@ impl Trainer {
             let epoch = self.place.epoch;
             let plan = self.plan(epoch);
             let rest = &plan[self.place.batch.min(plan.len())..];
-            for batch in pictures.batches(rest, epoch, self.threads) {
+            let mut batches = pictures.batches(rest, epoch, self.threads);
+            loop {
+                let asked = Instant::now();
+                let Some(batch) = batches.next() else { break };
                 let batch = host_batch(batch?);
-                let event = self.step(&batch)?;
+                let event = self.step(&batch, asked.elapsed())?;
                 if let Err(error) = monitor.step(&event) {
                     return Ok(Outcome::Failed(error));
                 }
@@ -278,7 +284,8 @@ impl Trainer {
         Ok(Outcome::Finished { encoder: Box::new(self.encoder) })
     }
 
-    fn step(&mut self, batch: &HostBatch) -> Result<StepEvent, Error> {
+    /// A step with a batch that was waited for so long.
+    fn step(&mut self, batch: &HostBatch, waited: Duration) -> Result<StepEvent, Error> {
         let started = Instant::now();
         let options = StepOptions {
             loss: self.config.loss(),
@@ -314,6 +321,7 @@ impl Trainer {
             loss,
             precision: self.config.precision,
             seconds: started.elapsed().as_secs_f64(),
+            waited: waited.as_secs_f64(),
         })?;
         Ok(StepEvent {
             epoch: self.place.epoch,
