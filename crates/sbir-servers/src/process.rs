@@ -17,7 +17,10 @@ const NOBODY: u32 = 65534;
 /// # Errors
 /// What the script said.
 pub fn install(server: &str) -> io::Result<PathBuf> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/servers.sh");
+    // Cargo says where the tested package is; what was compiled in may be of another clone with the same target folder.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let script = package.join("../../scripts/servers.sh");
     let output = Command::new("bash").arg(script).arg(server).output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
