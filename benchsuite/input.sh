@@ -28,7 +28,10 @@ last() { tail -n 1 | cut -d, -f11; }
 # timed COMMAND…: sets $wall and $busy, processor seconds, of COMMAND.
 timed() {
   local TIMEFORMAT='%R %U %S' times
-  times=$({ time "$@" >"$work/output" 2>"$work/log"; } 2>&1) || { cat "$work/log" >&2; return 1; }
+  local code=0
+  times=$({ time "$@" >"$work/output" 2>"$work/log"; } 2>&1) || code=$?
+  # 130: stopped on purpose.
+  ((code == 0 || code == 130)) || { cat "$work/log" >&2; return "$code"; }
   read -r wall user system <<<"$times"
   busy=$(awk -v u="$user" -v s="$system" 'BEGIN { print u + s }')
 }
@@ -43,7 +46,7 @@ for ((round = 1; round <= rounds; round++)); do
   # Training: stopped after a while as by Ctrl-C; the steps say what they took and what they waited.
   alone=$("$speed" train --weights "$weights" --inputs "$work/224.f32" --batch 8 --seconds 10 2>/dev/null | last)
   timed timeout --signal INT --preserve-status "$seconds" "$SBIR_BIN" train "$pairs" --init "$weights" --batch-size 8 --precision f32 --no-cuda \
-    --run-dir "$work/run-$round" --html "$work/result.html" || [[ $? == 130 ]]
+    --run-dir "$work/run-$round" --html "$work/result.html"
   read -r wall pictures waited < <(awk 'match($0, /"seconds":[0-9.e-]+/) { s += substr($0, RSTART + 10, RLENGTH - 10); n += 16 }
     match($0, /"waited":[0-9.e-]+/) { w += substr($0, RSTART + 9, RLENGTH - 9) } END { printf "%.3f %d %.4f\n", s + w, n, w / (s + w) }' "$work/run-$round/metrics.jsonl")
   row train convnext_small "$pictures" "$(awk -v a="$alone" 'BEGIN { print 2 * a }')" "$waited"
