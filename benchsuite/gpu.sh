@@ -12,7 +12,7 @@
 # channels-last, with and without torch.compile. A form that fails (its memory, say) has the row `failed`, with the reason in log/.
 #
 # For a machine that cannot build, SBIR_GPU_SPEED names the example gpu_speed of sbir-train, built elsewhere for the same system. Without a GPU the
-# script can be tried with PAIRS=1 SIDE=32 PEER_DEVICE=cpu, and SwiftShader as the driver (VK_DRIVER_FILES).
+# script can be tried with ENCODER=convnext_atto PAIRS=1 SIDE=32 PEER_DEVICE=cpu, and SwiftShader as the driver (VK_DRIVER_FILES).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=$1
@@ -52,6 +52,7 @@ echo "task,network,tool,version,precision,layout,mode,batch,threads,run,per_seco
 for ((round = 1; round <= rounds; round++)); do
   for kernels in own burn; do
     attempt "sbir-$kernels" "$round" "$speed" step --device "$device" --batch "$pairs" --side "$side" --kernels "$kernels" \
+      --encoder "${ENCODER:-convnext_small}" \
       --seconds "$seconds" --run "$round"
   done
   for precision in f32 tf32 bf16; do
