@@ -325,11 +325,6 @@ impl Encoder {
         Self { arithmetic, net: OnceLock::new(), ..self }
     }
 
-    /// LayerNorm's epsilon.
-    pub fn norm_epsilon(&self) -> f64 {
-        self.arithmetic.norm_epsilon
-    }
-
     /// The same encoder, computed by Burn's operations alone, on any device: what the kernels are compared to.
     #[must_use]
     pub fn without_kernels(self) -> Self {

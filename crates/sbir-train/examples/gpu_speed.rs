@@ -176,8 +176,6 @@ fn step(choice: DeviceChoice, device: &Device, options: &Options) -> Outcome<()>
         encoder.update(|parameters| adam.step(parameters, &mut gradients, 1.0));
         steps += 1;
     });
-    // Adam's last step may still be under way; it is waited for here, and by each step's loss.
-    encoder.embed(vec![0.0; 3 * side * side], [1, side, side]);
     println!(
         "train,{name},sbir,{},f32,nhwc,{choice} {kernels},{pairs},-,{},{:.3},",
         env!("CARGO_PKG_VERSION"),

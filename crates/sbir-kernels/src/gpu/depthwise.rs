@@ -15,7 +15,9 @@ use burn_dispatch::backends::Cube;
 use burn_tensor::Tensor;
 use cubecl::prelude::{CubeCount, CubeDim};
 
-use super::{Graph, LANES, add_up, cut, empty_like, grid, pieces_cube, plain, reshape, rows};
+use super::{
+    Graph, LANES, add_up, cut, empty_like, grid, pieces_cube, plain, reshape, rows, tracked,
+};
 
 /// Side of the kernel.
 const SIDE: usize = 7;
@@ -38,12 +40,9 @@ pub fn depthwise(x: &Tensor<4>, weight: &Tensor<4>, bias: &Tensor<1>) -> Option<
         let y = convolve(&rows(x), &taps_first(weight), Some(&rows(bias)));
         return Some(Tensor::from_primitive::<Cube>(y));
     }
-    let x = x.clone().try_into_primitive::<Graph>().ok()?;
-    let weight = weight.clone().try_into_primitive::<Graph>().ok()?;
-    let bias = bias.clone().try_into_primitive::<Graph>().ok()?;
-    let (x, x_node) = x.into_parts();
-    let (weight, weight_node) = weight.into_parts();
-    let (bias, bias_node) = bias.into_parts();
+    let (x, x_node) = tracked(x)?;
+    let (weight, weight_node) = tracked(weight)?;
+    let (bias, bias_node) = tracked(bias)?;
     let (x, weight) = (rows(x), taps_first(weight));
     let y = convolve(&x, &weight, Some(&rows(bias)));
     let nodes = [x_node, weight_node, bias_node];

@@ -1,7 +1,7 @@
-//! Operations for GPUs that Burn has, but slowly: LayerNorm in one pass over memory instead of nine, and the depthwise 7×7 convolution, whose
+//! Operations for GPUs that Burn has, but slowly: LayerNorm in one kernel instead of nine, and the depthwise 7×7 convolution, whose
 //! gradient at the weights Burn computes with one thread per weight.
 //!
-//! CubeCL kernels in f32 over channels-last tensors, for every device of its, with backward passes that keep only what went in. Written for
+//! CubeCL kernels in f32 over channels-last tensors, for every device of its, with backward passes that keep what went in and little else. Written for
 //! many threads: neighbours read neighbouring channels, sums over pictures are cut into pieces that are added up afterwards, always in the
 //! same order.
 
@@ -10,6 +10,7 @@ mod norm;
 
 use burn_autodiff::Autodiff;
 use burn_autodiff::checkpoint::strategy::NoCheckpointing;
+use burn_autodiff::ops::NodeGuard;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
@@ -78,4 +79,9 @@ fn reshape(tensor: CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
 /// `None` where CubeCL does not compute.
 fn plain<const D: usize>(tensor: &Tensor<D>) -> Option<CubeTensor> {
     tensor.clone().try_into_primitive::<Cube>().ok()
+}
+
+/// The tensor and its place in the graph; `None` without a graph, or where CubeCL does not compute.
+fn tracked<const D: usize>(tensor: &Tensor<D>) -> Option<(CubeTensor, NodeGuard)> {
+    Some(tensor.clone().try_into_primitive::<Graph>().ok()?.into_parts())
 }

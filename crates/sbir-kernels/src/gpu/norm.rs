@@ -12,7 +12,9 @@ use burn_dispatch::backends::Cube;
 use burn_tensor::Tensor;
 use cubecl::prelude::{CubeCount, CubeDim};
 
-use super::{Graph, LANES, add_up, cut, empty_like, grid, pieces_cube, plain, reshape, rows};
+use super::{
+    Graph, LANES, add_up, cut, empty_like, grid, pieces_cube, plain, reshape, rows, tracked,
+};
 
 /// Rows that a cube takes, each with [`LANES`] threads.
 const ROWS: u32 = 4;
@@ -35,12 +37,9 @@ pub fn layer_norm<const D: usize>(
         let y = forward(&rows(x), &rows(weight), &rows(bias), epsilon).0;
         return Some(Tensor::from_primitive::<Cube>(y));
     }
-    let x = x.clone().try_into_primitive::<Graph>().ok()?;
-    let weight = weight.clone().try_into_primitive::<Graph>().ok()?;
-    let bias = bias.clone().try_into_primitive::<Graph>().ok()?;
-    let (x, x_node) = x.into_parts();
-    let (weight, weight_node) = weight.into_parts();
-    let (bias, bias_node) = bias.into_parts();
+    let (x, x_node) = tracked(x)?;
+    let (weight, weight_node) = tracked(weight)?;
+    let (bias, bias_node) = tracked(bias)?;
     let (x, weight) = (rows(x), rows(weight));
     let (y, statistics) = forward(&x, &weight, &rows(bias), epsilon);
     let nodes = [x_node, weight_node, bias_node];
